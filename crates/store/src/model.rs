@@ -1,0 +1,94 @@
+//! What goes into a store and what comes out.
+
+use proto::{Epoch, Message, MessageId, RoomName, Text, User, UserId};
+
+/// A new message, not yet numbered.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// Where it is said.
+    pub room: RoomName,
+    /// The id its sender made.
+    pub id: MessageId,
+    /// Who says it.
+    pub from: User,
+    /// What it says.
+    pub text: Text,
+    /// The `seq` it answers, if any.
+    pub reply_to: Option<u64>,
+}
+
+/// A change to a kept message, asked for by its author.
+#[derive(Clone, Debug)]
+pub struct Amendment {
+    /// The room.
+    pub room: RoomName,
+    /// The message.
+    pub seq: u64,
+    /// Who asks; only its author may.
+    pub by: UserId,
+    /// What is to change.
+    pub change: Change,
+}
+
+/// What is to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It says something else from now on.
+    Text(Text),
+    /// Only its place stays.
+    Delete,
+}
+
+/// What became of one post or amendment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took a number: the message as it is now.
+    Kept(Message),
+    /// It had happened before: the message as it is now, which may have changed since. No number was taken.
+    Known(Message),
+    /// The id names another text.
+    IdTaken,
+    /// No such message, or (for a new text) only its place is left.
+    NotFound,
+    /// Somebody else's message.
+    Forbidden,
+}
+
+/// The latest numbers of some rooms, from one snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// The history they belong to.
+    pub epoch: Epoch,
+    /// One number a room, in the order asked.
+    pub heads: Vec<u64>,
+}
+
+/// A range of a room's numbers, from one snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The history they belong to.
+    pub epoch: Epoch,
+    /// Everything above this number …
+    pub after: u64,
+    /// … and up to this one is here: the room's head, or the last entry's `rev` where `limit` cut the range.
+    pub complete_to: u64,
+    /// Whether `limit` cut the range.
+    pub more: bool,
+    /// The room's latest number in the same snapshot.
+    pub head: u64,
+    /// The surviving entries, rising by `rev`.
+    pub messages: Vec<Message>,
+}
+
+/// Messages in the order of `seq`, from one snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// The history they belong to.
+    pub epoch: Epoch,
+    /// The room's latest number in the same snapshot.
+    pub head: u64,
+    /// Whether there are older ones.
+    pub more: bool,
+    /// Oldest first, deleted ones included as tombstones.
+    pub messages: Vec<Message>,
+}
