@@ -144,9 +144,7 @@ impl<'a> Fields<'a> {
         let kind = string("type", self.r#type.ok_or_else(|| Refusal::field("type", "a string"))?)?;
         Ok(match kind.as_str() {
             "hello" => self.hello()?,
-            "join" => {
-                FromClient::Join { room: self.room()?, position: self.position()?, limit: self.limit()? }
-            }
+            "join" => FromClient::Join { room: self.room()?, position: self.position()?, limit: self.limit()? },
             "leave" => FromClient::Leave { room: self.room()? },
             "send" => FromClient::Send {
                 room: self.room()?,

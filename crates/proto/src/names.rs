@@ -61,10 +61,7 @@ impl RoomName {
     pub fn parse(name: &str) -> Result<Self, Refusal> {
         let good = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
         if name.is_empty() || name.chars().nth(Self::CHARS_MAX).is_some() || !name.chars().all(good) {
-            return Err(Refusal::new(
-                Code::InvalidRoom,
-                "a room's name is 1 to 64 letters, digits or - _ . :",
-            ));
+            return Err(Refusal::new(Code::InvalidRoom, "a room's name is 1 to 64 letters, digits or - _ . :"));
         }
         Ok(Self(name.into()))
     }
@@ -87,10 +84,7 @@ impl PersonName {
     pub fn parse(name: &str) -> Result<Self, Refusal> {
         let name = name.trim();
         if name.is_empty() || name.chars().nth(Self::CHARS_MAX).is_some() || name.chars().any(misleads) {
-            return Err(Refusal::new(
-                Code::InvalidName,
-                "a name is 1 to 64 visible characters on one line",
-            ));
+            return Err(Refusal::new(Code::InvalidName, "a name is 1 to 64 visible characters on one line"));
         }
         Ok(Self(name.into()))
     }

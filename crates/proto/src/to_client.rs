@@ -100,11 +100,7 @@ pub fn history<'a>(
 }
 
 /// Messages are JSON already: they are put in as they are, never parsed again.
-fn with_messages<'a>(
-    kind: &'static str,
-    head: &impl Serialize,
-    messages: impl Iterator<Item = &'a [u8]>,
-) -> Frame {
+fn with_messages<'a>(kind: &'static str, head: &impl Serialize, messages: impl Iterator<Item = &'a [u8]>) -> Frame {
     #[derive(Serialize)]
     struct Typed<'a, T> {
         r#type: &'static str,
@@ -293,7 +289,10 @@ mod tests {
             json(&frame),
             r#"{"type":"joined","ref":"j","room":"general","epoch":"00000000000000ff","head":4,"reset":false,"more":false,"members":2,"messages":[{"seq":3},{"seq":4}]}"#
         );
-        assert_eq!(json(&history(None, &room, true, [].into_iter())), r#"{"type":"history","room":"general","more":true,"messages":[]}"#);
+        assert_eq!(
+            json(&history(None, &room, true, [].into_iter())),
+            r#"{"type":"history","room":"general","more":true,"messages":[]}"#
+        );
         Ok(())
     }
 
@@ -302,7 +301,10 @@ mod tests {
         let never = error(Some("r"), None, &Refusal::new(Code::IdTaken, "no"));
         assert_eq!(json(&never), r#"{"type":"error","ref":"r","code":"id_taken","detail":"no"}"#);
         let later = error(None, Some("i"), &Refusal::for_now(Code::Unavailable, "later", 250));
-        assert_eq!(json(&later), r#"{"type":"error","id":"i","code":"unavailable","detail":"later","retry_after_ms":250}"#);
+        assert_eq!(
+            json(&later),
+            r#"{"type":"error","id":"i","code":"unavailable","detail":"later","retry_after_ms":250}"#
+        );
         assert_eq!(json(&bye(Bye::Unauthorized, None)), r#"{"type":"bye","reason":"unauthorized"}"#);
     }
 }

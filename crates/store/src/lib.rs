@@ -5,10 +5,12 @@
 //! Absent on purpose: who is online, Redis, what a frame looks like.
 
 mod durability;
+mod epoch;
 mod error;
 mod model;
 
 pub use durability::Durability;
+pub use epoch::EpochCell;
 pub use error::StoreError;
 pub use model::{Amendment, Change, Changes, Heads, Outcome, Post, Tail};
 

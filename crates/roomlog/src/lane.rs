@@ -1,0 +1,178 @@
+//! One lane: the loop that gathers, commits, publishes and settles.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bus::Bus;
+use proto::to_client::Kept;
+use proto::{Body, Entry, Envelope, RoomName};
+use store::{EpochCell, Outcome, Store, StoreError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::{self, Batch, Items};
+use crate::{AppendError, LaneConfig, RoomLogMetrics, Waiting};
+
+/// The first wait before a batch is tried again; it doubles up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_LAST: Duration = Duration::from_millis(500);
+
+pub(crate) struct Lane {
+    pub(crate) number: usize,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) epoch: Arc<EpochCell>,
+    pub(crate) config: LaneConfig,
+    pub(crate) metrics: RoomLogMetrics,
+    pub(crate) store_up: Arc<AtomicBool>,
+}
+
+impl Lane {
+    /// Runs until `closing`, and then until everything taken is settled.
+    pub(crate) async fn run(self, mut jobs: mpsc::Receiver<Waiting>, closing: CancellationToken) {
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                let next = tokio::select! {
+                    next = jobs.recv() => next,
+                    () = closing.cancelled(), if !jobs.is_closed() => {
+                        jobs.close(); // what is already in the queue still comes out of it
+                        continue;
+                    }
+                };
+                let Some(next) = next else { return };
+                waiting.push_back(next);
+            }
+            while waiting.len() < self.config.batch_len {
+                let Ok(next) = jobs.try_recv() else { break };
+                waiting.push_back(next);
+            }
+            let kept = self.keep(batch::take(&mut waiting, &self.config)).await;
+            self.store_up.store(kept, Ordering::Relaxed);
+            if !kept {
+                self.give_up_on_the_oldest(&mut waiting);
+            }
+        }
+    }
+
+    /// Commits a batch, publishes it and settles it; `false` if the store was away to the end.
+    async fn keep(&self, Batch { items, waiting }: Batch) -> bool {
+        if let Some(oldest) = waiting.first() {
+            self.metrics.queue_age_ms.set(oldest.since.elapsed().as_millis() as i64);
+        }
+        match self.persist(&items, 0..items.len()).await {
+            Ok(outcomes) => {
+                self.publish(&outcomes);
+                self.settle(waiting, outcomes.into_iter().map(settled));
+                true
+            }
+            // One item that the store will never take must not take its neighbours with it.
+            Err(StoreError::Refused(_)) if items.len() > 1 => {
+                for (index, alone) in waiting.into_iter().enumerate() {
+                    let outcomes = self.persist(&items, index..index + 1).await.unwrap_or_default();
+                    self.publish(&outcomes);
+                    let answer = outcomes.into_iter().next().map_or(Err(unknown()), settled);
+                    self.settle(vec![alone], std::iter::once(answer));
+                }
+                true
+            }
+            Err(error) => {
+                tracing::error!(lane = self.number, %error, jobs = waiting.len(), "a batch could not be kept");
+                self.settle(waiting, std::iter::repeat_with(|| Err(unknown())));
+                !error.is_passing()
+            }
+        }
+    }
+
+    /// Tries until it is known or patience ends. Trying again is safe: ids make it so for posts, and an amendment that
+    /// already happened alters nothing.
+    async fn persist(&self, items: &Items, range: Range<usize>) -> Result<Vec<Outcome>, StoreError> {
+        let began = Instant::now();
+        let mut pause = RETRY_FIRST;
+        loop {
+            let answer = match items {
+                Items::Posts(posts) => self.store.append(self.number, &posts[range.clone()]).await,
+                Items::Amendments(asked) => self.store.amend(self.number, &asked[range.clone()]).await,
+            };
+            match answer {
+                Ok(outcomes) if outcomes.len() == range.len() => return Ok(outcomes),
+                Ok(outcomes) => {
+                    let detail = format!("{} outcomes for {} items", outcomes.len(), range.len());
+                    return Err(StoreError::Refused(detail));
+                }
+                Err(error) if error.is_passing() && began.elapsed() < self.config.patience => {
+                    tracing::warn!(lane = self.number, %error, "the store is away, trying again");
+                    self.metrics.retries.inc();
+                    if matches!(error, StoreError::Away(_)) {
+                        self.store_up.store(false, Ordering::Relaxed);
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_LAST);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One publication a room. A known id's is repeated: whoever kept it may have died before publishing.
+    fn publish(&self, outcomes: &[Outcome]) {
+        let mut rooms: HashMap<&RoomName, BTreeMap<u64, Entry>> = HashMap::new();
+        for outcome in outcomes {
+            let message = match outcome {
+                Outcome::Kept(message) => message,
+                Outcome::Known(message) => {
+                    self.metrics.republished.inc();
+                    message
+                }
+                Outcome::IdTaken | Outcome::NotFound | Outcome::Forbidden => continue,
+            };
+            rooms.entry(&message.room).or_default().insert(message.rev, message.entry());
+        }
+        let (epoch, published_at_us) = (self.epoch.get(), now_us());
+        for (room, entries) in rooms {
+            let entries: Vec<Entry> = entries.into_values().collect();
+            self.bus.remember(room, epoch, &entries);
+            let envelope = Envelope { epoch, origin: self.bus.node(), published_at_us, body: Body::Entries(entries) };
+            self.bus.publish(room, envelope.encode());
+        }
+    }
+
+    fn settle(&self, batch: Vec<Waiting>, answers: impl Iterator<Item = Result<Kept, AppendError>>) {
+        self.metrics.queue_messages.sub(batch.len() as i64);
+        for (waiting, answer) in batch.into_iter().zip(answers) {
+            (waiting.settle)(answer);
+        }
+    }
+
+    /// After a batch that ran out of patience, those behind it that waited as long need not wait as long again.
+    fn give_up_on_the_oldest(&self, waiting: &mut VecDeque<Waiting>) {
+        while let Some(oldest) = waiting.front()
+            && oldest.since.elapsed() >= self.config.patience
+        {
+            let oldest = waiting.pop_front().into_iter().collect();
+            self.settle(oldest, std::iter::once(Err(unknown())));
+        }
+    }
+}
+
+fn unknown() -> AppendError {
+    AppendError::Unknown { retry_after_ms: 1000 }
+}
+
+fn settled(outcome: Outcome) -> Result<Kept, AppendError> {
+    match outcome {
+        Outcome::Kept(message) | Outcome::Known(message) => {
+            Ok(Kept { id: message.id, seq: message.seq, rev: message.rev, at: message.at })
+        }
+        Outcome::IdTaken => Err(AppendError::IdTaken),
+        Outcome::NotFound => Err(AppendError::NotFound),
+        Outcome::Forbidden => Err(AppendError::Forbidden),
+    }
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
