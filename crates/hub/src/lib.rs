@@ -1,1 +1,175 @@
-//! Placeholder.
+//! The ear of Tertulia: who listens on this node, and how far each room has come.
+//!
+//! For every room with a local listener the hub keeps the last number it has seen, a ring of recent frames and the
+//! members inside. Publications may arrive late, twice or never; what leaves is in order and without holes, because a
+//! skipped number is read back from the store. Heads are compared with the store's whenever the bus may have lost
+//! something, and now and then in any case.
+//! Absent on purpose: SQL, Redis commands, JSON; it hands on bytes that it did not write.
+//!
+//! Start at [`Seat::join`] for a listener's way in and at `Inner::on_event` for a publication's way through. The
+//! promise, per listener and room: every number once, rising, or the later one that folds it.
+//!
+//! Locks: a room's state is behind one mutex that is held for moments and never across an await. Order: room map,
+//! room state, member gate, whatever an outbox locks itself.
+
+mod batch;
+mod config;
+mod error;
+mod events;
+mod fill;
+mod flight;
+mod join;
+mod member;
+mod metrics;
+mod presence;
+mod ring;
+mod room;
+mod rooms;
+mod sequence;
+mod sweep;
+mod warm;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bus::{Bus, BusEvent};
+use parking_lot::Mutex;
+use proto::{Body, Envelope, RoomName, User, to_client};
+use store::{EpochCell, Store};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use batch::Batch;
+pub use config::HubConfig;
+pub use error::HubError;
+pub use join::{Announce, Answer, Ask, PageRead, Seat};
+pub use member::Outbox;
+pub use metrics::HubMetrics;
+
+use flight::SingleFlight;
+use ring::RingBudget;
+use room::Room;
+use rooms::Rooms;
+
+/// The hub of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) rooms: Rooms,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) epoch: Arc<EpochCell>,
+    pub(crate) config: HubConfig,
+    pub(crate) metrics: HubMetrics,
+    pub(crate) budget: Arc<RingBudget>,
+    /// Reads of the store that listeners may cause at once: the rest waits here, not in the store.
+    pub(crate) reads: Semaphore,
+    pub(crate) pages: SingleFlight<join::ReadKey, join::Page>,
+    pub(crate) sweep_now: Notify,
+    /// Rooms that have something to tell about who is here, once it may be told.
+    pub(crate) moved: Mutex<Vec<Arc<Room>>>,
+    pub(crate) checking_epoch: AtomicBool,
+    pub(crate) tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Hub {
+    /// Starts listening to the bus. Ends with [`close`](Self::close).
+    pub fn start(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        events: mpsc::Receiver<BusEvent>,
+        epoch: Arc<EpochCell>,
+        config: HubConfig,
+        metrics: HubMetrics,
+    ) -> Self {
+        let inner = Arc::new(Inner {
+            rooms: Rooms::new(),
+            store,
+            bus,
+            epoch,
+            budget: RingBudget::new(config.rings_bytes_max),
+            reads: Semaphore::new(config.reads_max),
+            pages: SingleFlight::new(),
+            config,
+            metrics,
+            sweep_now: Notify::new(),
+            moved: Mutex::new(Vec::new()),
+            checking_epoch: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let until = |task| inner.stop.clone().run_until_cancelled_owned(task);
+        inner
+            .tasks
+            .spawn(until(Box::pin(inner.clone().listen(events)) as futures_util::future::BoxFuture<'static, ()>));
+        inner.tasks.spawn(until(Box::pin(inner.clone().sweep())));
+        inner.tasks.spawn(until(Box::pin(inner.clone().tick())));
+        Self { inner }
+    }
+
+    /// Takes a seat in a room: the person is counted as present until the seat is dropped. Nothing is heard before
+    /// [`Seat::join`].
+    pub fn enter(&self, room: &RoomName, user: User, outbox: Arc<dyn Outbox>) -> Seat {
+        Seat::new(&self.inner, room, user, outbox)
+    }
+
+    /// Tells a room's other members, everywhere, that somebody is writing.
+    pub fn typing(&self, room: &RoomName, user: &User) {
+        let body = Body::Typing { user: user.id, frame: to_client::typing(room, user) };
+        self.inner.publish(room, body);
+    }
+
+    /// The messages before a `seq`, or the newest, oldest first; [`PageRead::more`] says whether there are older ones.
+    ///
+    /// # Errors
+    /// [`HubError::Away`].
+    pub async fn history(&self, room: &RoomName, before: Option<u64>, limit: usize) -> Result<Arc<PageRead>, HubError> {
+        let room = room.clone();
+        let key = match before {
+            Some(seq) => join::ReadKey::Before(room, seq, limit),
+            None => join::ReadKey::Tail(room, limit),
+        };
+        self.inner.page(key).await
+    }
+
+    /// Brings the gauges up to date, before they are read.
+    pub fn observe(&self) {
+        self.inner.metrics.rooms_active.set(self.inner.rooms.len() as i64);
+        self.inner.metrics.ring_bytes.set(self.inner.budget.used() as i64);
+    }
+
+    /// Ends the hub's tasks. Seats may still be dropped afterwards.
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    pub(crate) fn publish(&self, room: &RoomName, body: Body) {
+        let published_at_us = events::now_us();
+        let envelope = Envelope { epoch: self.epoch.get(), origin: self.bus.node(), published_at_us, body };
+        self.bus.publish(room, envelope.encode());
+    }
+
+    pub(crate) async fn read_permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, HubError> {
+        self.reads.acquire().await.map_err(|_| HubError::Away)
+    }
+
+    /// Logs what the store said; listeners only need to know that it is away.
+    pub(crate) fn away(&self, error: &store::StoreError) -> HubError {
+        tracing::warn!(%error, "a room could not be read");
+        HubError::Away
+    }
+
+    /// Starts a task that ends with the hub.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
+    }
+}

@@ -1,0 +1,91 @@
+//! Reading back what is missing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use store::Changes;
+
+use crate::Inner;
+use crate::metrics::Cause;
+use crate::room::Room;
+
+/// Most entries in one read.
+const READ_LEN: usize = 500;
+/// How long a room waits after a read that failed; the sweep would find it too, but this knows already.
+const RETRY: Duration = Duration::from_millis(500);
+
+impl Inner {
+    /// A number was skipped: waits a moment for it, then reads. One at a time for a room.
+    pub(crate) fn fill_gap(self: &Arc<Self>, room: &Arc<Room>) {
+        if std::mem::replace(&mut room.lock().filling, true) {
+            return;
+        }
+        let (hub, room) = (self.clone(), room.clone());
+        self.spawn(async move {
+            loop {
+                let stood_at = room.lock().sequence.known();
+                tokio::time::sleep(hub.config.gap_wait).await;
+                {
+                    let mut state = room.lock();
+                    if !state.sequence.has_gap() {
+                        state.filling = false;
+                        return;
+                    }
+                    // It came late, and now another is missing: that one may take its time too.
+                    if state.sequence.known() != stood_at {
+                        continue;
+                    }
+                }
+                if !hub.fill(&room, Cause::Skip).await {
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        });
+    }
+
+    /// Somebody knows of a higher number: waits a moment for it to come by itself, then reads.
+    pub(crate) fn look_behind(self: &Arc<Self>, room: &Arc<Room>, cause: Cause) {
+        let (hub, room) = (self.clone(), room.clone());
+        self.spawn(async move {
+            tokio::time::sleep(hub.config.gap_wait).await;
+            hub.fill(&room, cause).await;
+        });
+    }
+
+    /// Reads everything above what the room has, and hands it on. `false` if the store did not answer.
+    pub(crate) async fn fill(self: &Arc<Self>, room: &Arc<Room>, cause: Cause) -> bool {
+        let began = Instant::now();
+        let mut found = 0;
+        loop {
+            let (warm, after) = {
+                let state = room.lock();
+                (state.is_warm(), state.sequence.known())
+            };
+            if !warm {
+                return true; // it will be read when somebody joins
+            }
+            let Ok(_permit) = self.read_permit().await else { return false };
+            let changes = match self.store.changes(&room.name, after, READ_LEN).await {
+                Ok(changes) => changes,
+                Err(error) => {
+                    self.away(&error);
+                    return false;
+                }
+            };
+            self.note_epoch(changes.epoch);
+            if changes.epoch != self.epoch.get() {
+                return true;
+            }
+            let Changes { messages, complete_to, more, .. } = changes;
+            found += room.fill(self, messages.iter().map(proto::Message::entry).collect(), complete_to);
+            if !more {
+                break;
+            }
+        }
+        if found > 0 {
+            self.metrics.healed(cause, began.elapsed());
+            tracing::debug!(room = %room.name, cause = cause.as_str(), found, "read back what was missing");
+        }
+        true
+    }
+}

@@ -1,0 +1,216 @@
+//! One room on this node: its numbers, its members, and what it owes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+use proto::{Entry, Frame, RoomName, UserId};
+use tokio::sync::Notify;
+
+use crate::member::Member;
+use crate::presence::Presence;
+use crate::ring::Ring;
+use crate::sequence::Sequence;
+use crate::{Batch, Inner};
+
+/// Members written to before a flusher lets others run.
+const MEMBERS_A_TURN: usize = 128;
+
+pub(crate) struct Room {
+    pub(crate) name: RoomName,
+    state: Mutex<State>,
+    /// Whether the bus confirmed the subscription, and word of it.
+    subscribed: AtomicBool,
+    pub(crate) subscribed_now: Notify,
+    /// One warm-up at a time.
+    pub(crate) warming: tokio::sync::Mutex<()>,
+}
+
+pub(crate) struct State {
+    pub(crate) sequence: Sequence,
+    pub(crate) members: Arc<Vec<Arc<Member>>>,
+    pub(crate) presence: Presence,
+    pub(crate) filling: bool,
+    owed: Vec<Entry>,
+    flushing: bool,
+    pins: usize,
+    idle_since: Instant,
+}
+
+impl Room {
+    pub(crate) fn new(name: RoomName, ring: Ring) -> Self {
+        Self {
+            name,
+            state: Mutex::new(State {
+                sequence: Sequence::new(ring),
+                members: Arc::default(),
+                presence: Presence::default(),
+                filling: false,
+                owed: Vec::new(),
+                flushing: false,
+                pins: 0,
+                idle_since: Instant::now(),
+            }),
+            subscribed: AtomicBool::new(false),
+            subscribed_now: Notify::new(),
+            warming: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(crate) fn pin(&self) {
+        self.lock().pins += 1;
+    }
+
+    pub(crate) fn unpin(&self) {
+        let mut state = self.lock();
+        state.pins -= 1;
+        state.idle_since = Instant::now();
+    }
+
+    pub(crate) fn is_idle(&self, linger: Duration) -> bool {
+        let state = self.lock();
+        state.pins == 0 && state.idle_since.elapsed() >= linger
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.subscribed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_subscribed(&self) {
+        self.subscribed.store(true, Ordering::Release);
+        self.subscribed_now.notify_waiters();
+    }
+
+    /// Takes entries from the bus and hands on what is ready; `true` if a number is missing.
+    pub(crate) fn take(self: &Arc<Self>, hub: &Arc<Inner>, entries: Vec<Entry>) -> bool {
+        let mut state = self.lock();
+        let ready = state.sequence.take(entries);
+        state.owe(ready);
+        let gap = state.sequence.has_gap();
+        self.flush(hub, state);
+        gap
+    }
+
+    /// Takes what a gap read brought and hands on what is ready; says how many entries that was.
+    pub(crate) fn fill(self: &Arc<Self>, hub: &Arc<Inner>, entries: Vec<Entry>, complete_to: u64) -> usize {
+        let mut state = self.lock();
+        let ready = state.sequence.fill(entries, complete_to);
+        let count = ready.len();
+        state.owe(ready);
+        self.flush(hub, state);
+        count
+    }
+
+    /// Writes what is owed, unless somebody is at it: then they will find it.
+    pub(crate) fn flush(self: &Arc<Self>, hub: &Arc<Inner>, mut state: MutexGuard<'_, State>) {
+        if state.flushing || state.owed.is_empty() {
+            return;
+        }
+        state.flushing = true;
+        let small = state.members.len() <= hub.config.inline_members_max;
+        drop(state);
+        if small {
+            while let Some((batch, members)) = self.next_batch() {
+                members.iter().for_each(|member| member.deliver(&batch));
+                hub.metrics.delivered(&batch, members.len());
+            }
+        } else {
+            let (room, hub) = (self.clone(), hub.clone());
+            // Not one of the hub's cancellable tasks: a flusher that is dropped half-way would leave a hole.
+            hub.tasks.clone().spawn(async move {
+                while let Some((batch, members)) = room.next_batch() {
+                    for turn in members.chunks(MEMBERS_A_TURN) {
+                        turn.iter().for_each(|member| member.deliver(&batch));
+                        tokio::task::yield_now().await;
+                    }
+                    hub.metrics.delivered(&batch, members.len());
+                }
+            });
+        }
+    }
+
+    /// What has gathered, and who is to have it; with nothing owed, the flusher's work is done.
+    fn next_batch(&self) -> Option<(Batch, Arc<Vec<Arc<Member>>>)> {
+        let mut state = self.lock();
+        if state.owed.is_empty() {
+            state.flushing = false;
+            return None;
+        }
+        let owed = std::mem::take(&mut state.owed);
+        Some((Batch::new(owed), state.members.clone()))
+    }
+
+    /// Shows an ephemeral frame to every member but one.
+    pub(crate) fn whisper(&self, hub: &Arc<Inner>, frame: Frame, except: Option<UserId>) {
+        let members = self.lock().members.clone();
+        let tell = move |members: &[Arc<Member>]| {
+            members.iter().filter(|member| Some(member.user) != except).for_each(|member| member.whisper(&frame));
+        };
+        if members.len() <= hub.config.inline_members_max {
+            tell(&members);
+        } else {
+            hub.spawn(async move {
+                for turn in members.chunks(MEMBERS_A_TURN) {
+                    tell(turn);
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+    }
+
+    /// Forgets everything of the old epoch; its members must come back.
+    pub(crate) fn reset(&self) {
+        let members = {
+            let mut state = self.lock();
+            state.sequence.restart();
+            state.owed.clear();
+            std::mem::take(&mut state.members)
+        };
+        for member in members.iter() {
+            member.shut();
+            member.outbox.reset();
+        }
+    }
+}
+
+impl State {
+    /// Whether the room stands at a number that was read after its subscription, and so can answer.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.sequence.is_seeded()
+    }
+
+    /// Whether anybody has a seat.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pins > 0
+    }
+
+    fn owe(&mut self, ready: Vec<Entry>) {
+        if !self.members.is_empty() {
+            self.owed.extend(ready);
+        }
+    }
+
+    pub(crate) fn attach(&mut self, make: impl FnOnce(usize) -> Member) -> Arc<Member> {
+        let members = Arc::make_mut(&mut self.members);
+        let member = Arc::new(make(members.len()));
+        members.push(member.clone());
+        member
+    }
+
+    pub(crate) fn detach(&mut self, member: &Arc<Member>) {
+        let members = Arc::make_mut(&mut self.members);
+        let index = member.index();
+        // After a reset the list is another one.
+        if members.get(index).is_some_and(|other| Arc::ptr_eq(other, member)) {
+            members.swap_remove(index);
+            if let Some(moved) = members.get(index) {
+                moved.index.store(index, Ordering::Relaxed);
+            }
+        }
+    }
+}

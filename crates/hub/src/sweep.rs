@@ -1,0 +1,135 @@
+//! Comparing heads with the store: at once where something may have been lost, and now and then in any case.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proto::{Epoch, RoomName};
+
+use crate::Inner;
+use crate::metrics::Cause;
+use crate::room::Room;
+
+/// Rooms in one read of heads.
+const ROOMS_A_READ: usize = 1000;
+
+impl Inner {
+    /// The slow sweep, for ever. While nodes cannot hear each other it is quick, and is what carries messages.
+    pub(crate) async fn sweep(self: Arc<Self>) {
+        loop {
+            let every = if self.bus.is_up() { self.config.sweep_every } else { self.config.sweep_every_deaf };
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = self.sweep_now.notified() => {}
+            }
+            let cause = if self.bus.is_up() { Cause::Sweep } else { Cause::Away };
+            self.compare(self.rooms.all(), cause).await;
+            // A node that nobody listens on still writes epochs on what it publishes.
+            if self.rooms.len() == 0
+                && let Ok(epoch) = self.store.epoch().await
+            {
+                self.note_epoch(epoch);
+            }
+        }
+    }
+
+    /// Compares the numbers of some rooms with the store's and reads what is missing.
+    pub(crate) async fn compare(self: &Arc<Self>, rooms: Vec<Arc<Room>>, cause: Cause) {
+        for chunk in rooms.chunks(ROOMS_A_READ) {
+            let behind = self.behind(chunk).await;
+            if behind.is_empty() {
+                continue;
+            }
+            // What is under way is not lost; only what stays away is a find. After a known loss nobody waits.
+            if cause == Cause::Sweep {
+                tokio::time::sleep(self.config.sweep_grace).await;
+            }
+            for (room, head) in behind {
+                {
+                    let state = room.lock();
+                    if state.sequence.known() >= head {
+                        continue;
+                    }
+                    if cause == Cause::Sweep && !state.filling {
+                        self.metrics.sweep_found.inc();
+                        tracing::warn!(room = %room.name, head, known = state.sequence.known(), "a lost publication was found by the sweep");
+                    }
+                }
+                self.fill(&room, cause).await;
+            }
+        }
+    }
+
+    /// The warm rooms that the store is ahead of, with the store's head.
+    async fn behind(self: &Arc<Self>, rooms: &[Arc<Room>]) -> Vec<(Arc<Room>, u64)> {
+        let warm: Vec<(Arc<Room>, u64)> = rooms
+            .iter()
+            .filter_map(|room| {
+                let state = room.lock();
+                (state.is_warm() && state.is_pinned()).then(|| (room.clone(), state.sequence.known()))
+            })
+            .collect();
+        if warm.is_empty() {
+            return Vec::new();
+        }
+        let names: Vec<RoomName> = warm.iter().map(|(room, _)| room.name.clone()).collect();
+        let heads = match self.store.heads(&names).await {
+            Ok(heads) => heads,
+            Err(error) => {
+                tracing::debug!(%error, "heads could not be compared");
+                return Vec::new();
+            }
+        };
+        self.note_epoch(heads.epoch);
+        let mut behind = Vec::new();
+        for ((room, known), head) in warm.into_iter().zip(heads.heads) {
+            if head > known {
+                behind.push((room, head));
+            } else if head < known {
+                self.head_fell(&room, known, heads.epoch).await;
+            }
+        }
+        behind
+    }
+
+    /// A head below what was delivered, read after the delivery: if a second read agrees, numbers will be issued twice,
+    /// and the history needs another epoch.
+    async fn head_fell(self: &Arc<Self>, room: &Room, delivered: u64, epoch: Epoch) {
+        let Ok(again) = self.store.heads(std::slice::from_ref(&room.name)).await else { return };
+        if again.epoch != epoch || again.heads.first().is_none_or(|head| *head >= delivered) {
+            return;
+        }
+        tracing::error!(room = %room.name, delivered, head = ?again.heads, "the store has lost numbers: its epoch is rotated");
+        match self.store.rotate_epoch(epoch).await {
+            Ok(new) => self.note_epoch(new),
+            Err(error) => tracing::error!(%error, "the epoch could not be rotated"),
+        }
+    }
+
+    /// Takes note of an epoch that came with a read. A new one is confirmed by a read of its own, since an answer that was
+    /// long under way may bring the old one after the new; then every room starts again.
+    pub(crate) fn note_epoch(self: &Arc<Self>, seen: Epoch) {
+        if seen == self.epoch.get() || self.checking_epoch.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let hub = self.clone();
+        self.spawn(async move {
+            loop {
+                match hub.store.epoch().await {
+                    Ok(epoch) => {
+                        hub.checking_epoch.store(false, Ordering::Release);
+                        if hub.epoch.set(epoch) {
+                            tracing::warn!(%epoch, "the history has a new epoch: every client starts afresh");
+                            hub.rooms.all().iter().for_each(|room| room.reset());
+                        }
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the epoch could not be read");
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,87 @@
+//! How a room becomes warm: subscribed, then read, then able to answer.
+
+use std::sync::Arc;
+
+use proto::Entry;
+
+use crate::metrics::Source;
+use crate::room::Room;
+use crate::{HubError, Inner};
+
+/// What a cold room starts from: the entries above `after`, complete to `complete_to`.
+struct Start {
+    after: u64,
+    complete_to: u64,
+    entries: Vec<Entry>,
+    source: Source,
+}
+
+impl Inner {
+    /// Sees to it that a room is warm. Many may wait for the one that does the work; only that one is told where the
+    /// room's start came from.
+    pub(crate) async fn warm(self: &Arc<Self>, room: &Arc<Room>) -> Result<Option<Source>, HubError> {
+        if room.lock().is_warm() {
+            return Ok(None);
+        }
+        let _alone = room.warming.lock().await;
+        if room.lock().is_warm() {
+            return Ok(None);
+        }
+        self.until_subscribed(room).await;
+        let start = self.start_of(room).await?;
+        for (node, count) in self.bus.presence(&room.name).await {
+            room.lock().presence.others(node, count);
+        }
+        let source = start.source;
+        let mut state = room.lock();
+        state.sequence.seed(start.after, start.entries, start.complete_to);
+        drop(state);
+        // What came since the subscription waited; the read may have left some of it to go out.
+        if room.take(self, Vec::new()) {
+            self.fill_gap(room);
+        }
+        Ok(Some(source))
+    }
+
+    /// The order that makes heads worth reading: subscribed first. While the bus is away there is nothing to wait
+    /// for, and the quickened sweep covers it.
+    async fn until_subscribed(&self, room: &Room) {
+        let heard = async {
+            loop {
+                let mut now = std::pin::pin!(room.subscribed_now.notified());
+                now.as_mut().enable();
+                if room.is_subscribed() || !self.bus.is_up() {
+                    return;
+                }
+                now.await;
+            }
+        };
+        if tokio::time::timeout(self.config.subscribe_wait, heard).await.is_err() {
+            tracing::warn!(room = %room.name, "the subscription is not confirmed; the sweep watches the room");
+        }
+    }
+
+    async fn start_of(self: &Arc<Self>, room: &Room) -> Result<Start, HubError> {
+        let _permit = self.read_permit().await?;
+        let epoch = self.epoch.get();
+        if let Some(recent) = self.bus.recall(&room.name, epoch).await {
+            let heads = self.store.heads(std::slice::from_ref(&room.name)).await.map_err(|e| self.away(&e))?;
+            self.note_epoch(heads.epoch);
+            let head = heads.heads.first().copied().unwrap_or(0);
+            if heads.epoch == epoch
+                && let Some(after) = recent.floor(head)
+                && let Some((entries, complete_to)) = recent.above(after, head)
+            {
+                return Ok(Start { after, complete_to, entries, source: Source::Cache });
+            }
+        }
+        let newest = self.store.newest_changes(&room.name, self.config.ring_span).await.map_err(|e| self.away(&e))?;
+        self.note_epoch(newest.epoch);
+        Ok(Start {
+            after: newest.after,
+            complete_to: newest.complete_to,
+            entries: newest.messages.iter().map(proto::Message::entry).collect(),
+            source: Source::Store,
+        })
+    }
+}
