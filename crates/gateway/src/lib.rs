@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The doors of Tertulia: sockets, frames and pages; one connection's whole life.
+//!
+//! A connection is a [`Stranger`](ws::session) until its `hello` is answered and a guest from then on; what a guest may ask is a
+//! file each in `on/`. Frames that a room owes come from the hub straight to the connection's way out (`ws/out.rs`); its
+//! own task only reads, and writes what the socket did not take at once.
+//! Absent on purpose: SQL, Redis, which database or bus is behind the doors.
+//!
+//! Start at [`Gateway::serve`] for a connection's way in, at `ws/session.rs` for its life, at `ws/out.rs` for its way out.
+
+mod config;
+mod http;
+mod limits;
+mod metrics;
+mod node;
+mod on;
+mod refusal;
+mod tokens;
+mod ws;
+
+pub use config::GatewayConfig;
+pub use metrics::GatewayMetrics;
+pub use node::{Gateway, Phase};
+pub use tokens::Tokens;

@@ -137,6 +137,11 @@ impl Hub {
         self.inner.page(key).await
     }
 
+    /// Whether nodes hear each other.
+    pub fn bus_is_up(&self) -> bool {
+        self.inner.bus.is_up()
+    }
+
     /// Brings the gauges up to date, before they are read.
     pub fn observe(&self) {
         self.inner.metrics.rooms_active.set(self.inner.rooms.len() as i64);

@@ -1,0 +1,52 @@
+//! What tunes the doors.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Who is let in, how much they may ask, and how long the node waits for them.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// What this node is called in `welcome` and in logs.
+    pub node_name: String,
+    /// Whether a name is enough to talk.
+    pub guests: bool,
+    /// Origins that browsers may connect from, besides the page's own; `*` for any.
+    pub allowed_origins: Vec<String>,
+    /// Messages a second and user; 0 means no limit.
+    pub send_rate: u32,
+    /// Connections from one address at a time; 0 means no limit.
+    pub connections_per_address: usize,
+    /// New connections a second on this node; 0 means no limit. More are told when to come back.
+    pub connect_rate: u32,
+    /// Addresses whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Rooms that one connection may listen to.
+    pub rooms_per_connection: usize,
+    /// Bytes that may wait for a slow reader before it is told goodbye.
+    pub backlog_bytes: usize,
+    /// How long a drain may last.
+    pub drain: Duration,
+    /// How long a new connection may take to say hello, and a request to send its headers.
+    pub hello_wait: Duration,
+    /// How often an idle connection is pinged; one that stays silent for more than twice as long is closed.
+    pub heartbeat: Duration,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            node_name: "node".into(),
+            guests: true,
+            allowed_origins: Vec::new(),
+            send_rate: 50,
+            connections_per_address: 0,
+            connect_rate: 4000,
+            trusted_proxies: Vec::new(),
+            rooms_per_connection: 1000,
+            backlog_bytes: 1024 * 1024,
+            drain: Duration::from_secs(10),
+            hello_wait: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(25),
+        }
+    }
+}

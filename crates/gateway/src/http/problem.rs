@@ -1,0 +1,46 @@
+//! Refusals over HTTP, in the form of RFC 9457.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// A refusal: a status, a sentence for people, and headers that help.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), headers: HeaderMap::new() }
+    }
+
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: &'static str,
+            title: &'static str,
+            status: u16,
+            detail: &'a str,
+        }
+        let body = serde_json::to_vec(&Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("refused"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+        });
+        let mut response = (self.status, body.unwrap_or_default()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}

@@ -1,0 +1,40 @@
+//! `edit` and `delete`: an author's second thoughts. Each takes the room's next number and is acknowledged like a send.
+
+use proto::{Refusal, RoomName, Text, to_client};
+use roomlog::Job;
+use store::{Amendment, Change};
+
+use super::Guest;
+use crate::refusal;
+
+impl Guest {
+    pub(super) fn on_edit(
+        &mut self,
+        reference: Option<String>,
+        room: RoomName,
+        seq: u64,
+        text: Text,
+    ) -> Result<(), Refusal> {
+        self.amend(reference, room, seq, Change::Text(text))
+    }
+
+    pub(super) fn on_delete(&mut self, reference: Option<String>, room: RoomName, seq: u64) -> Result<(), Refusal> {
+        self.amend(reference, room, seq, Change::Delete)
+    }
+
+    fn amend(&mut self, reference: Option<String>, room: RoomName, seq: u64, change: Change) -> Result<(), Refusal> {
+        self.node.send_rate.spend(self.user.id)?;
+        let amendment = Amendment { room: room.clone(), seq, by: self.user.id, change };
+        let (node, conn) = (self.node.clone(), self.conn.clone());
+        conn.send_begins();
+        let settle = move |answer: Result<to_client::Kept, _>| {
+            match answer {
+                Ok(kept) => conn.answer_later(&to_client::ack(reference.as_deref(), &room, &kept)),
+                Err(error) => node.refuse(&conn, reference.as_deref(), None, &refusal::of_append(&error)),
+            }
+            conn.send_ends();
+        };
+        self.node.room_log.submit(Job::Amend(amendment), Box::new(settle));
+        Ok(())
+    }
+}

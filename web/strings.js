@@ -1,0 +1,145 @@
+// Every word the page says. The first of the reader's languages that we know is used.
+
+const words = {
+  en: {
+    tagline: 'people who meet, regularly, to talk',
+    nameLabel: 'Your name',
+    enter: 'Come in',
+    nameHint: 'Others see it beside what you write. This browser remembers it.',
+    nameBad: 'A name is 1 to 64 visible characters.',
+    rooms: 'Rooms',
+    openRooms: 'Rooms and name',
+    newRoom: 'Go to a room',
+    go: 'Go',
+    roomBad: (room) => `“${room}” cannot be a room: they are 1 to 64 letters, digits or - _ . :`,
+    backTo: (room) => `Go to ${room}`,
+    you: 'You',
+    changeName: 'Change name',
+    changeSure: 'With another name you are somebody new: what you wrote so far can no longer be edited.',
+    here: (n) => (n === 1 ? 'only you here' : `${n} here`),
+    hereStale: (n) => `about ${n} here`,
+    messages: 'Messages',
+    newMark: 'New messages',
+    compose: (room) => `Write to ${room}`,
+    send: 'Send',
+    save: 'Save',
+    cancel: 'Cancel',
+    editing: 'Editing your message',
+    edit: 'Edit',
+    delete: 'Delete',
+    deleteSure: 'Delete this message for everybody?',
+    deleted: 'message deleted',
+    edited: 'edited',
+    waiting: 'waiting to be sent',
+    refused: 'Not sent:',
+    retry: 'Try again',
+    discard: 'Discard',
+    jump: 'Jump to the newest',
+    news: (n) => (n === 1 ? '1 new message' : `${n} new messages`),
+    beginning: 'This is where the conversation begins.',
+    empty: 'Nobody has said anything here yet.',
+    first: 'Somebody has to be first.',
+    loading: 'Fetching the conversation…',
+    types: (names, n) => (n === 1 ? `${names} is writing…` : n === 2 ? `${names} are writing…` : 'Several people are writing…'),
+    connecting: 'Connecting…',
+    open: 'Connected',
+    lost: 'Connection lost. What you write waits here and is sent when it is back.',
+    drain: 'Moving to another server…',
+    now: 'Try now',
+    left: (n) => `${n} bytes left`,
+    over: (n) => `${n} bytes too many`,
+    keys: 'Enter sends, Shift+Enter starts a new line, ↑ edits your last message',
+    failed: (why) => `That did not work: ${why}`,
+    errors: {
+      id_taken: 'its number belongs to another message',
+      rate_limited: 'too many at once',
+      unavailable: 'the server cannot keep it right now',
+      not_found: 'the message is gone',
+      unauthorized: 'guests are not let in here',
+      invalid_name: 'the name is not allowed',
+    },
+  },
+  es: {
+    tagline: 'gente que se reúne, con regularidad, a conversar',
+    nameLabel: 'Tu nombre',
+    enter: 'Entrar',
+    nameHint: 'Los demás lo ven junto a lo que escribes. Este navegador lo recuerda.',
+    nameBad: 'Un nombre tiene de 1 a 64 caracteres visibles.',
+    rooms: 'Salas',
+    openRooms: 'Salas y nombre',
+    newRoom: 'Ir a una sala',
+    go: 'Ir',
+    roomBad: (room) => `«${room}» no puede ser una sala: son de 1 a 64 letras, cifras o - _ . :`,
+    backTo: (room) => `Ir a ${room}`,
+    you: 'Tú',
+    changeName: 'Cambiar de nombre',
+    changeSure: 'Con otro nombre eres alguien nuevo: lo que has escrito ya no se podrá editar.',
+    here: (n) => (n === 1 ? 'solo estás tú' : `${n} aquí`),
+    hereStale: (n) => `unos ${n} aquí`,
+    messages: 'Mensajes',
+    newMark: 'Mensajes nuevos',
+    compose: (room) => `Escribe en ${room}`,
+    send: 'Enviar',
+    save: 'Guardar',
+    cancel: 'Cancelar',
+    editing: 'Editando tu mensaje',
+    edit: 'Editar',
+    delete: 'Borrar',
+    deleteSure: '¿Borrar este mensaje para todos?',
+    deleted: 'mensaje borrado',
+    edited: 'editado',
+    waiting: 'esperando a ser enviado',
+    refused: 'No enviado:',
+    retry: 'Reintentar',
+    discard: 'Descartar',
+    jump: 'Ir a lo último',
+    news: (n) => (n === 1 ? '1 mensaje nuevo' : `${n} mensajes nuevos`),
+    beginning: 'Aquí empieza la conversación.',
+    empty: 'Aquí nadie ha dicho nada todavía.',
+    first: 'Alguien tiene que empezar.',
+    loading: 'Buscando la conversación…',
+    types: (names, n) => (n === 1 ? `${names} está escribiendo…` : n === 2 ? `${names} están escribiendo…` : 'Varias personas están escribiendo…'),
+    connecting: 'Conectando…',
+    open: 'Conectado',
+    lost: 'Sin conexión. Lo que escribas espera aquí y se enviará cuando vuelva.',
+    drain: 'Cambiando de servidor…',
+    now: 'Probar ahora',
+    left: (n) => `quedan ${n} bytes`,
+    over: (n) => `sobran ${n} bytes`,
+    keys: 'Intro envía, Mayús+Intro salta de línea, ↑ edita tu último mensaje',
+    failed: (why) => `No ha sido posible: ${why}`,
+    errors: {
+      id_taken: 'su número es de otro mensaje',
+      rate_limited: 'son demasiados a la vez',
+      unavailable: 'el servidor no puede guardarlo ahora',
+      not_found: 'el mensaje ya no está',
+      unauthorized: 'aquí no se admiten invitados',
+      invalid_name: 'el nombre no vale',
+    },
+  },
+};
+
+export const locale = navigator.languages.find((tag) => tag.slice(0, 2) in words) ?? 'en';
+export const say = words[locale.slice(0, 2)];
+
+/** Why something was refused; the node's own sentence where we have no words for it. */
+export const why = ({ code, detail, message }) => say.errors[code] ?? detail ?? message;
+
+/** “Ana and Ben”, as the language puts it. */
+export const both = (names) => new Intl.ListFormat(locale).format(names);
+
+const format = (options) => {
+  const { format } = new Intl.DateTimeFormat(locale, options);
+  return (date) => format(date);
+};
+export const timeOf = format({ timeStyle: 'short' });
+export const momentOf = format({ dateStyle: 'full', timeStyle: 'medium' });
+export const dayOf = format({ dateStyle: 'full' });
+
+/** The page's own words: `data-say` is text, `data-label` an accessible name, `data-hint` a placeholder. */
+export function translate() {
+  const each = (name, then) => document.querySelectorAll(`[data-${name}]`).forEach((node) => then(node, say[node.dataset[name]]));
+  each('say', (node, words) => (node.textContent = words));
+  each('label', (node, words) => node.setAttribute('aria-label', words));
+  each('hint', (node, words) => (node.placeholder = words));
+}
