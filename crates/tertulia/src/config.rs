@@ -1,0 +1,242 @@
+//! Configuration: flags, environment variables and a file, in this order; each documented once, here.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::logging::LogFormat;
+
+/// A real-time chat cluster in one binary.
+#[derive(Parser)]
+#[command(name = "tertulia", version, about, subcommand_required = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What the program can do. `serve` is meant when nothing is said.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a node (the default command).
+    Serve(Box<ServeConfig>),
+}
+
+/// Run a node.
+///
+/// Alone it keeps its messages in a SQLite file and needs nothing else. With DATABASE_URL=postgres://… and REDIS_URL=redis://…
+/// any number of nodes form one chat.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeConfig {
+    /// Address and port to listen on.
+    #[arg(long, env = "TERTULIA_LISTEN", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+
+    /// Where messages are kept: postgres://… or sqlite:path. Default: a SQLite file in the data directory.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+
+    /// What carries messages between nodes: redis://…, rediss://…, redis-sentinel://… or redis-cluster://… (Redis 7 or later). Default: none, one node.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<String>,
+
+    /// What all of this chat's keys and channels in Redis begin with.
+    #[arg(long, env = "TERTULIA_REDIS_PREFIX", default_value = "tertulia")]
+    pub(crate) redis_prefix: String,
+
+    /// Directory of the SQLite file.
+    #[arg(long, env = "TERTULIA_DATA_DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+
+    /// Whether a name is enough to talk: on or off.
+    #[arg(long, env = "TERTULIA_GUESTS", default_value = "on", value_parser = on_or_off, action = clap::ArgAction::Set)]
+    pub(crate) guests: bool,
+
+    /// What this node is called. Default: the host name.
+    #[arg(long, env = "TERTULIA_NODE_NAME")]
+    pub(crate) node_name: Option<String>,
+
+    /// Origins that pages may connect from besides the node's own, separated by commas; * for any.
+    #[arg(long, env = "TERTULIA_ALLOWED_ORIGINS", value_delimiter = ',', hide_default_value = true)]
+    pub(crate) allowed_origins: Vec<String>,
+
+    /// Messages a second and user, four seconds' worth at once; 0: no limit.
+    #[arg(long, env = "TERTULIA_SEND_RATE", default_value_t = 50)]
+    pub(crate) send_rate: u32,
+
+    /// Connections from one address at a time; 0: no limit.
+    #[arg(long, env = "TERTULIA_CONNECTIONS_PER_ADDRESS", default_value_t = 0)]
+    pub(crate) connections_per_address: usize,
+
+    /// New connections a second; more are told when to come back. 0: no limit.
+    #[arg(long, env = "TERTULIA_CONNECT_RATE", default_value_t = 4000)]
+    pub(crate) connect_rate: u32,
+
+    /// Addresses of balancers whose X-Forwarded-For is believed, separated by commas.
+    #[arg(long, env = "TERTULIA_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+
+    /// Rooms that one connection may listen to.
+    #[arg(long, env = "TERTULIA_ROOMS_PER_CONNECTION", default_value_t = 1000)]
+    pub(crate) rooms_per_connection: usize,
+
+    /// Bytes that may wait for a slow reader before it is told goodbye.
+    #[arg(long, env = "TERTULIA_BACKLOG_BYTES", default_value_t = 1024 * 1024)]
+    pub(crate) backlog_bytes: usize,
+
+    /// Seconds that leaving may take after SIGTERM.
+    #[arg(long, env = "TERTULIA_DRAIN_SECONDS", default_value_t = 10)]
+    pub(crate) drain_seconds: u64,
+
+    /// What guests' tokens are signed with; nodes of one cluster must share it. Default: made once and kept in the store.
+    #[arg(long, env = "TERTULIA_SECRET", hide_env_values = true)]
+    pub(crate) secret: Option<String>,
+
+    /// Store connections that write, on Postgres.
+    #[arg(long, env = "TERTULIA_WRITERS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) writers: u32,
+
+    /// Store connections that read.
+    #[arg(long, env = "TERTULIA_READERS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) readers: u32,
+
+    /// Serve even if the store's settings let a power cut lose acknowledged messages.
+    #[arg(long, env = "TERTULIA_ALLOW_WEAK_DURABILITY")]
+    pub(crate) allow_weak_durability: bool,
+
+    /// How logs are written: human, json, or auto (human on a terminal, JSON otherwise).
+    #[arg(long, env = "TERTULIA_LOG_FORMAT", default_value = "auto", value_enum)]
+    pub(crate) log_format: LogFormat,
+
+    /// What is logged: a level, or a filter such as info,hub=debug.
+    #[arg(long, env = "TERTULIA_LOG", default_value = "info")]
+    pub(crate) log: String,
+
+    /// A TOML file with any of these flags as keys (listen = "0.0.0.0:8080"). Flags and environment variables go before it.
+    #[arg(long, env = "TERTULIA_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl ServeConfig {
+    /// The name of this node: as given, or the host's.
+    pub(crate) fn node_name(&self) -> String {
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.node_name.clone().unwrap_or_else(host)
+    }
+}
+
+fn on_or_off(word: &str) -> Result<bool, String> {
+    match word {
+        "on" | "true" | "yes" | "1" => Ok(true),
+        "off" | "false" | "no" | "0" => Ok(false),
+        _ => Err("say on or off".into()),
+    }
+}
+
+/// Reads flags, variables and the file. An error knows how to print itself and which code to leave with; asking for help
+/// is one too.
+pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Command, clap::Error> {
+    let mut args: Vec<OsString> = args.collect();
+    let names_command = args.get(1).and_then(|first| first.to_str()).is_some_and(|first| {
+        matches!(first, "-h" | "--help" | "-V" | "--version" | "help")
+            || Program::command().get_subcommands().any(|command| command.get_name() == first)
+    });
+    if !names_command {
+        args.insert(1.min(args.len()), "serve".into());
+    }
+    let mut matches = Program::command().try_get_matches_from(&args)?;
+    if let Some(serve) = matches.subcommand_matches("serve")
+        && let Some(file) = serve.get_one::<PathBuf>("config")
+    {
+        let from_file = flags_of_file(file, serve)
+            .map_err(|sentence| Program::command().error(clap::error::ErrorKind::ValueValidation, sentence))?;
+        args.splice(2..2, from_file);
+        matches = Program::command().try_get_matches_from(&args)?;
+    }
+    Ok(Program::from_arg_matches(&matches)?.command)
+}
+
+/// The file's keys as flags, without those that a flag or a variable already decided.
+fn flags_of_file(file: &PathBuf, given: &clap::ArgMatches) -> Result<Vec<OsString>, String> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let table: toml::Table = text.parse().map_err(|error| format!("{shown} is not TOML: {error}"))?;
+    let program = Program::command();
+    let known: Vec<_> = program.find_subcommand("serve").into_iter().flat_map(|serve| serve.get_arguments()).collect();
+    let mut flags = Vec::new();
+    for (key, value) in &table {
+        let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(key.as_str()) && key != "config") else {
+            return Err(format!("{shown}: there is no setting `{key}`; `tertulia serve --help` lists them"));
+        };
+        let decided = given.value_source(arg.get_id().as_str());
+        if matches!(decided, Some(ValueSource::CommandLine | ValueSource::EnvVariable)) {
+            continue;
+        }
+        let is_switch = !arg.get_action().takes_values();
+        match value {
+            toml::Value::Boolean(true) if is_switch => flags.push(format!("--{key}").into()),
+            toml::Value::Boolean(false) if is_switch => {}
+            value => flags
+                .push(format!("--{key}={}", plain(value).ok_or(format!("{shown}: `{key}` cannot be a table"))?).into()),
+        }
+    }
+    Ok(flags)
+}
+
+fn plain(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Array(items) => items.iter().map(plain).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
+        toml::Value::Table(_) => None,
+        other => Some(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(args: &[&str]) -> Result<ServeConfig, String> {
+        let args = std::iter::once("tertulia").chain(args.iter().copied()).map(OsString::from);
+        match read(args) {
+            Ok(Command::Serve(config)) => Ok(*config),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn serve_is_meant_when_nothing_is_said() {
+        assert_eq!(serve(&["--send-rate", "7"]).map(|config| config.send_rate), Ok(7));
+        assert_eq!(serve(&["serve", "--guests=off"]).map(|config| config.guests), Ok(false));
+    }
+
+    #[test]
+    fn what_is_not_known_is_an_error() {
+        assert!(serve(&["--colour", "red"]).is_err());
+        assert!(serve(&["dance"]).is_err());
+        assert!(serve(&["--guests=perhaps"]).is_err());
+    }
+
+    #[test]
+    fn a_file_gives_what_flags_do_not_and_may_hold_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tertulia.toml");
+        let with_file = |text: &str, more: &[&str]| {
+            std::fs::write(&file, text).unwrap();
+            let path = file.to_str().unwrap();
+            serve(&[&["--config", path], more].concat())
+        };
+        let config = with_file(
+            "send-rate = 3\nallowed-origins = [\"https://a\", \"https://b\"]\nallow-weak-durability = true",
+            &[],
+        )
+        .unwrap();
+        assert_eq!((config.send_rate, config.allowed_origins.len(), config.allow_weak_durability), (3, 2, true));
+        assert_eq!(with_file("send-rate = 3", &["--send-rate=9"]).unwrap().send_rate, 9);
+        assert!(with_file("colour = 'red'", &[]).unwrap_err().contains("`colour`"));
+        assert!(with_file("not toml", &[]).is_err());
+        assert!(with_file("[send-rate]\na = 1", &[]).is_err());
+    }
+}

@@ -1,0 +1,35 @@
+//! Logs: for people on a terminal, for machines otherwise. Always to standard error, one event a line.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    Auto,
+    /// Lines for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging. A filter that cannot be read is said, and `info` taken instead.
+pub(crate) fn start(format: LogFormat, filter: &str) {
+    let (filter, complaint) = match EnvFilter::try_new(filter) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    let is_terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if format == LogFormat::Human || (format == LogFormat::Auto && is_terminal) {
+        builder.with_ansi(is_terminal).with_target(false).init();
+    } else {
+        builder.json().flatten_event(true).init();
+    }
+    if let Some(error) = complaint {
+        tracing::warn!(%error, "the log filter cannot be read; taking info");
+    }
+}

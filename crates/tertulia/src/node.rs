@@ -1,0 +1,154 @@
+//! One node, from its first line of log to its last.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bus::{Bus, BusError};
+use gateway::{Gateway, GatewayConfig, GatewayMetrics, Tokens};
+use hub::{Hub, HubConfig, HubMetrics};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{IntGaugeVec, Opts, Registry};
+use roomlog::{LaneConfig, RoomLog, RoomLogMetrics};
+use store::{EpochCell, Store, StoreError};
+use tokio::net::TcpListener;
+
+use crate::config::ServeConfig;
+use crate::open;
+use crate::signals::{Leave, Signals};
+
+/// Why a node could not start. Each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("the runtime could not be started: {0}")]
+    Runtime(std::io::Error),
+    #[error(
+        "cannot listen on {address}: {error}. Is another node running there? Choose another address with --listen."
+    )]
+    Listen { address: SocketAddr, error: std::io::Error },
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Bus(#[from] BusError),
+    #[error("{0} To serve all the same, give --allow-weak-durability.")]
+    Weak(String),
+    #[error("metrics could not be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("signals could not be listened for: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Runs a node until it is asked to leave and everybody has gone.
+pub(crate) async fn serve(config: ServeConfig) -> Result<(), StartError> {
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    // First, because a taken port is told at once; nobody is let in before all is ready.
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen { address: config.listen, error })?;
+    let address = listener.local_addr().unwrap_or(config.listen);
+
+    let started = tokio::select! {
+        started = start(&config) => started?,
+        _ = signals.next() => return Ok(()),
+    };
+    started.gateway.serve(listener);
+    tracing::info!(node = config.node_name(), "Tertulia is open: http://{}/", reachable(address));
+
+    let leave = signals.next().await;
+    tracing::info!(?leave, "leaving");
+    let finished = started.leave(leave, Duration::from_secs(config.drain_seconds));
+    tokio::select! {
+        () = finished => {}
+        _ = signals.next() => tracing::warn!("asked twice: leaving at once"),
+    }
+    Ok(())
+}
+
+/// The rooms of the house, each behind the other.
+struct Running {
+    gateway: Gateway,
+    room_log: Arc<RoomLog>,
+    hub: Hub,
+    bus: Arc<dyn Bus>,
+    store: Arc<dyn Store>,
+}
+
+async fn start(config: &ServeConfig) -> Result<Running, StartError> {
+    let registry = Registry::new();
+    about_ourselves(&registry, config)?;
+    let store = open::store(config, &registry).await?;
+    let (bus, events) = open::bus(config, &registry)?;
+    let epoch = Arc::new(EpochCell::new(store.epoch().await?));
+    let secret = match &config.secret {
+        Some(secret) => secret.clone(),
+        None => store.secret(&fresh_secret()).await?,
+    };
+    let room_log = Arc::new(RoomLog::start(
+        store.clone(),
+        bus.clone(),
+        epoch.clone(),
+        &LaneConfig::default(),
+        RoomLogMetrics::register(&registry)?,
+    ));
+    let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
+    let hub_config = HubConfig { reads_max, ..HubConfig::default() };
+    let hub = Hub::start(store.clone(), bus.clone(), events, epoch, hub_config, HubMetrics::register(&registry)?);
+    let gateway_config = GatewayConfig {
+        node_name: config.node_name(),
+        guests: config.guests,
+        allowed_origins: config.allowed_origins.clone(),
+        send_rate: config.send_rate,
+        connections_per_address: config.connections_per_address,
+        connect_rate: config.connect_rate,
+        trusted_proxies: config.trusted_proxies.clone(),
+        rooms_per_connection: config.rooms_per_connection,
+        backlog_bytes: config.backlog_bytes,
+        ..GatewayConfig::default()
+    };
+    let metrics = GatewayMetrics::register(&registry)?;
+    let gateway = Gateway::new(hub.clone(), room_log.clone(), Tokens::new(&secret), gateway_config, metrics, registry);
+    Ok(Running { gateway, room_log, hub, bus, store })
+}
+
+impl Running {
+    /// Sees everybody out, commits what was accepted, and closes what was opened, in the order that messages flow.
+    async fn leave(self, how: Leave, within: Duration) {
+        let deadline = Instant::now() + within;
+        // A tenth, at most a second, is kept for what comes after the goodbyes.
+        let reserve = Duration::from_secs(1).min(within / 10);
+        self.gateway.drain(how == Leave::Announced, within.saturating_sub(reserve)).await;
+        let close = async {
+            self.room_log.close().await;
+            self.bus.close().await;
+            self.hub.close().await;
+            self.store.close().await;
+        };
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
+        if tokio::time::timeout(left, close).await.is_err() {
+            tracing::warn!("what was under way did not end in time");
+        }
+        tracing::info!("gone");
+    }
+}
+
+fn about_ourselves(registry: &Registry, config: &ServeConfig) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(ProcessCollector::for_self()))?;
+    let opts = Opts::new("tertulia_build_info", "1, with what is running.");
+    let build = IntGaugeVec::new(opts, &["version", "node"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION"), &config.node_name()]).set(1);
+    registry.register(Box::new(build))
+}
+
+/// 32 random bytes in hexadecimal.
+fn fresh_secret() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An address that can be opened: "all addresses" cannot.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port())),
+        address => address,
+    }
+}

@@ -1,0 +1,82 @@
+//! Opening what the two URLs name: the store and the bus.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bus::{Bus, BusEvent, BusMetrics, LocalBus, RedisBus, RedisConfig};
+use prometheus::Registry;
+use store::{PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store, StoreError, StoreMetrics};
+use tokio::sync::mpsc;
+
+use crate::config::ServeConfig;
+use crate::node::StartError;
+
+/// How long an unreachable Postgres is waited for at the start.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(1);
+/// Events that may wait for the hub where there is no Redis.
+const LOCAL_EVENTS: usize = 65_536;
+
+/// Opens the store, once it can be reached, and sees that its settings keep what we promise.
+pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<Arc<dyn Store>, StartError> {
+    let metrics = StoreMetrics::register(registry)?;
+    let store: Arc<dyn Store> = match config.database_url.as_deref() {
+        Some(url) if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
+            Arc::new(postgres(url, config, &metrics).await?)
+        }
+        Some(url) => Arc::new(sqlite(url, config, &metrics).await?),
+        None => {
+            let path = config.data_dir.join("tertulia.db");
+            Arc::new(sqlite(&path.to_string_lossy(), config, &metrics).await?)
+        }
+    };
+    let durability = store.durability().await?;
+    metrics.set_durability(&durability);
+    for (setting, value) in &durability.settings {
+        tracing::info!(setting, value, "durability");
+    }
+    if !durability.weaknesses.is_empty() {
+        let sentence = durability.weaknesses.join(" ");
+        if !config.allow_weak_durability {
+            return Err(StartError::Weak(sentence));
+        }
+        tracing::warn!("{sentence}");
+    }
+    Ok(store)
+}
+
+async fn postgres(url: &str, config: &ServeConfig, metrics: &StoreMetrics) -> Result<PostgresStore, StartError> {
+    let began = Instant::now();
+    let settings = PostgresConfig { lanes: config.writers, readers: config.readers, ..PostgresConfig::default() };
+    loop {
+        match PostgresStore::open(url, settings.clone(), metrics.clone()).await {
+            Ok(store) => return Ok(store),
+            Err(error) if error.is_passing() && began.elapsed() + PAUSE < PATIENCE => {
+                tracing::warn!(%error, "Postgres cannot be reached; trying again for 30 s in all");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn sqlite(path_or_url: &str, config: &ServeConfig, metrics: &StoreMetrics) -> Result<SqliteStore, StoreError> {
+    let settings = SqliteConfig { readers: config.readers, ..SqliteConfig::default() };
+    SqliteStore::open(path_or_url, settings, metrics.clone()).await
+}
+
+/// Starts the bus. A Redis that is away is no error: the node starts degraded.
+pub(crate) fn bus(
+    config: &ServeConfig,
+    registry: &Registry,
+) -> Result<(Arc<dyn Bus>, mpsc::Receiver<BusEvent>), StartError> {
+    let metrics = BusMetrics::register(registry)?;
+    let Some(url) = &config.redis_url else {
+        metrics.set_up(true);
+        let (bus, events) = LocalBus::new(LOCAL_EVENTS);
+        return Ok((Arc::new(bus), events));
+    };
+    let settings = RedisConfig { prefix: config.redis_prefix.clone(), ..RedisConfig::new(url) };
+    let (bus, events) = RedisBus::start(settings, metrics)?;
+    Ok((Arc::new(bus), events))
+}
