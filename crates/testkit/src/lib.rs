@@ -3,5 +3,24 @@
 // What helps a test fails like a test: by a panic with a sentence.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
+pub mod client;
+pub mod node;
 pub mod postgres;
 pub mod process;
+pub mod replica;
+
+/// Asks again and again until there is an answer; `None` if there is none in time. How tests wait for facts.
+pub async fn patience<T>(within: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(answer) = ask().await {
+            return Some(answer);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

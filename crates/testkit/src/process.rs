@@ -84,6 +84,18 @@ impl Daemon {
         self.let_go();
     }
 
+    /// The exit code, once the program has ended by itself; `None` while it runs.
+    pub fn ended(&mut self) -> Option<i32> {
+        // The shell has not looked after it yet, so what has ended is a zombie, and its number nobody else's.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+        if !matches!(state, None | Some(Some('Z'))) {
+            return None;
+        }
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().ok().and_then(|status| status.code())
+    }
+
     fn let_go(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
