@@ -7,12 +7,23 @@
 mod durability;
 mod epoch;
 mod error;
+mod metrics;
+mod migrations;
 mod model;
+mod moment;
+mod postgres;
+mod row;
+mod seats;
+mod snapshot;
+mod sqlite;
 
 pub use durability::Durability;
 pub use epoch::EpochCell;
 pub use error::StoreError;
+pub use metrics::StoreMetrics;
 pub use model::{Amendment, Change, Changes, Heads, Outcome, Post, Tail};
+pub use postgres::{PostgresConfig, PostgresStore};
+pub use sqlite::{SqliteConfig, SqliteStore};
 
 use async_trait::async_trait;
 use proto::{Epoch, RoomName};

@@ -1,6 +1,6 @@
 //! What goes into a store and what comes out.
 
-use proto::{Epoch, Message, MessageId, RoomName, Text, User, UserId};
+use proto::{Epoch, Message, MessageId, RoomName, Text, Timestamp, User, UserId};
 
 /// A new message, not yet numbered.
 #[derive(Clone, Debug)]
@@ -15,6 +15,24 @@ pub struct Post {
     pub text: Text,
     /// The `seq` it answers, if any.
     pub reply_to: Option<u64>,
+}
+
+impl Post {
+    /// The message it became when it was numbered.
+    pub(crate) fn kept(&self, seq: u64, at: Timestamp) -> Message {
+        Message {
+            room: self.room.clone(),
+            seq,
+            rev: seq,
+            id: self.id,
+            from: self.from.clone(),
+            text: self.text.as_str().to_owned(),
+            at,
+            edited_at: None,
+            deleted: false,
+            reply_to: self.reply_to,
+        }
+    }
 }
 
 /// A change to a kept message, asked for by its author.

@@ -1,0 +1,116 @@
+//! Making a connection that is fit for use.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection, Row};
+use tokio::time::timeout;
+
+use super::{PostgresConfig, evidence, faults};
+use crate::seats::Opener;
+use crate::{StoreError, migrations};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/postgres");
+
+/// What the server must know about us. Isolation is set here because the append relies on it and a database may have another
+/// default; `synchronous_commit` is not, because a weak setting must be seen, not papered over.
+const INTRODUCE: &str = "
+    SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',
+        set_config('default_transaction_isolation', 'read committed', false),
+        set_config('statement_timeout', $1, false),
+        set_config('lock_timeout', $2, false),
+        set_config('idle_in_transaction_session_timeout', $1, false)";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Lane,
+    Reader,
+}
+
+pub(super) struct PgOpener {
+    options: PgConnectOptions,
+    statement_timeout: Duration,
+    lock_timeout: Duration,
+}
+
+impl PgOpener {
+    pub(super) fn new(options: &PgConnectOptions, config: &PostgresConfig, kind: Kind) -> Self {
+        let name = match kind {
+            Kind::Lane => "tertulia lane",
+            Kind::Reader => "tertulia reader",
+        };
+        Self {
+            options: options.clone().application_name(name),
+            // Earlier than we do, so that a server which is merely slow says so and the connection lives.
+            statement_timeout: config.answer_timeout.mul_f32(0.9),
+            lock_timeout: config.answer_timeout / 2,
+        }
+    }
+}
+
+impl Opener for PgOpener {
+    type Connection = PgConnection;
+
+    async fn open(&self) -> Result<PgConnection, StoreError> {
+        let mut connection =
+            PgConnection::connect_with(&self.options).await.map_err(|error| faults::judge(&error).error)?;
+        introduce(&mut connection, self.statement_timeout, self.lock_timeout).await?;
+        evidence::check(&mut connection).await?;
+        Ok(connection)
+    }
+
+    async fn close(connection: PgConnection) {
+        // It is as good as closed either way.
+        let _ = timeout(Duration::from_secs(1), connection.close()).await;
+    }
+}
+
+/// The address, read. The library takes any scheme for Postgres's; we do not.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let options = if ours { PgConnectOptions::from_str(url).ok() } else { None };
+    options.map(PgConnectOptions::disable_statement_logging).ok_or_else(|| {
+        StoreError::Refused("its address is not of the form postgres://user:password@host:port/database".into())
+    })
+}
+
+async fn introduce(connection: &mut PgConnection, statement: Duration, lock: Duration) -> Result<(), StoreError> {
+    let told = sqlx::query(INTRODUCE)
+        .bind(statement.as_millis().to_string())
+        .bind(lock.as_millis().to_string())
+        .fetch_one(connection)
+        .await
+        .and_then(|row| row.try_get::<bool, _>(0));
+    match told {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            Err(StoreError::Away("the server is a standby or read-only; the primary must be somewhere else".into()))
+        }
+        Err(error) => Err(faults::judge(&error).error),
+    }
+}
+
+/// Brings the schema up to date on a connection of its own: the wait for other nodes' migrations may be long, and a lock left
+/// behind by a failure ends with the connection.
+pub(super) async fn migrate(options: &PgConnectOptions, config: &PostgresConfig) -> Result<(), StoreError> {
+    let connect = PgConnection::connect_with(options);
+    let mut connection = timeout(config.acquire_timeout, connect)
+        .await
+        .map_err(|_| StoreError::Away("it does not answer to a new connection".into()))?
+        .map_err(|error| faults::judge(&error).error)?;
+    timeout(config.acquire_timeout, introduce(&mut connection, Duration::ZERO, Duration::ZERO))
+        .await
+        .map_err(|_| StoreError::Away("it does not answer".into()))??;
+    timeout(config.migrate_timeout, async {
+        MIGRATIONS
+            .run(&mut connection)
+            .await
+            .map_err(|error| migrations::failed(error, |error| faults::judge(error).error))?;
+        super::settings::found(&mut connection).await
+    })
+    .await
+    .map_err(|_| StoreError::Away("its migrations do not end".into()))??;
+    PgOpener::close(connection).await;
+    Ok(())
+}

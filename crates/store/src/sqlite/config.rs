@@ -1,0 +1,18 @@
+//! What can be tuned about SQLite.
+
+use std::time::Duration;
+
+/// How many connections, and how long to wait.
+#[derive(Clone, Debug)]
+pub struct SqliteConfig {
+    /// Connections for reading. Writing has one more.
+    pub readers: u32,
+    /// Longest wait for a connection, and for a lock on the file.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self { readers: 4, busy_timeout: Duration::from_secs(5) }
+    }
+}

@@ -1,0 +1,59 @@
+//! The file, and that it is ours alone.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::StoreError;
+
+/// The path in `sqlite://path`, `sqlite:path` or a plain path.
+pub(super) fn path(path_or_url: &str) -> Result<PathBuf, StoreError> {
+    let path = path_or_url.strip_prefix("sqlite:").unwrap_or(path_or_url);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path == ":memory:" || path.contains('?') {
+        return Err(StoreError::Refused(format!("{path_or_url:?} names no file: give a path, or sqlite: and a path")));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// Makes the folder and takes the lock, a file of its own beside the database: SQLite's own locks come and go with each
+/// transaction. The system lets go of it when the process ends, however it ends.
+pub(super) fn own(path: &Path) -> Result<File, StoreError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| StoreError::Refused(format!("the folder {} cannot be made: {error}", folder.display())))?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(|error| StoreError::Refused(format!("{} cannot be written: {error}", name.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
+            "another node uses {}: one SQLite file serves one node, and several nodes need Postgres",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => {
+            Err(StoreError::Refused(format!("{} cannot be locked: {error}", name.display())))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_be_plain_or_an_address() {
+        for (given, read) in [("a/b.db", "a/b.db"), ("sqlite:a.db", "a.db"), ("sqlite:///a/b.db", "/a/b.db")] {
+            assert_eq!(path(given).unwrap(), PathBuf::from(read), "{given}");
+        }
+        for bad in ["", "sqlite:", "sqlite::memory:", "sqlite://a.db?mode=ro"] {
+            assert!(matches!(path(bad), Err(StoreError::Refused(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The memory of a single node, in one file.
+//!
+//! One connection writes, a few others read beside it (write-ahead log). One process owns the file: a second could keep
+//! the numbers right, but what it writes would never reach the listeners of the first.
+//!
+//! There is no evidence of a restored copy here, as Postgres gives it: a file looks the same wherever it came from. Whoever
+//! puts a backup back restarts the node, and with it go the positions that its clients' connections held.
+
+mod config;
+mod connect;
+mod durability;
+mod faults;
+mod file;
+mod read;
+mod settings;
+mod write;
+
+pub use config::SqliteConfig;
+
+use std::fs::File;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use proto::{Epoch, RoomName};
+
+use self::connect::{Kind, SqliteOpener};
+use crate::seats::Seats;
+use crate::snapshot;
+use crate::{Amendment, Changes, Durability, Heads, Outcome, Post, Store, StoreError, StoreMetrics, Tail};
+
+/// A [`Store`] in an SQLite file.
+pub struct SqliteStore {
+    writer: Seats<SqliteOpener>,
+    readers: Seats<SqliteOpener>,
+    // Held, never read: the lock goes with the file.
+    lock: Mutex<Option<File>>,
+    metrics: StoreMetrics,
+}
+
+impl SqliteStore {
+    /// Opens a file, given as a path or as `sqlite:` and a path; makes it, and its folder, where they are missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the file cannot be made or read, belongs to another process, or to a newer version.
+    pub async fn open(path_or_url: &str, config: SqliteConfig, metrics: StoreMetrics) -> Result<Self, StoreError> {
+        let path = file::path(path_or_url)?;
+        let lock = file::own(&path)?;
+        let writer = Seats::new(SqliteOpener::new(&path, &config, Kind::Writer), 1, config.busy_timeout);
+        let mut seat = writer.take().await?;
+        connect::migrate(&mut seat.connection).await?;
+        settings::found(&mut seat.connection).await?;
+        seat.give_back();
+        let readers =
+            Seats::new(SqliteOpener::new(&path, &config, Kind::Reader), config.readers.max(1), config.busy_timeout);
+        Ok(Self { writer, readers, lock: Mutex::new(Some(lock)), metrics })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    /// One: SQLite has one writer at a time.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    async fn append(&self, _lane: usize, posts: &[Post]) -> Result<Vec<Outcome>, StoreError> {
+        self.metrics.batch_size.observe(posts.len() as f64);
+        self.metrics.watch(&self.metrics.append, self.append_all(posts)).await
+    }
+
+    async fn amend(&self, _lane: usize, amendments: &[Amendment]) -> Result<Vec<Outcome>, StoreError> {
+        self.metrics.batch_size.observe(amendments.len() as f64);
+        self.metrics.watch(&self.metrics.amend, self.amend_all(amendments)).await
+    }
+
+    async fn heads(&self, rooms: &[RoomName]) -> Result<Heads, StoreError> {
+        self.metrics.watch(&self.metrics.heads, self.read_heads(rooms)).await
+    }
+
+    async fn changes(&self, room: &RoomName, after: u64, limit: usize) -> Result<Changes, StoreError> {
+        let read = self.snapshot(snapshot::CHANGES, room, after, limit);
+        Ok(self.metrics.watch(&self.metrics.changes, read).await?.changes(after, limit))
+    }
+
+    async fn newest_changes(&self, room: &RoomName, span: u64) -> Result<Changes, StoreError> {
+        let read = self.snapshot(snapshot::NEWEST_CHANGES, room, span, usize::MAX);
+        Ok(self.metrics.watch(&self.metrics.newest_changes, read).await?.newest_changes(span))
+    }
+
+    async fn tail(&self, room: &RoomName, limit: usize) -> Result<Tail, StoreError> {
+        let read = self.snapshot(snapshot::BEFORE, room, u64::MAX, limit);
+        Ok(self.metrics.watch(&self.metrics.tail, read).await?.tail(limit))
+    }
+
+    async fn before(&self, room: &RoomName, seq: u64, limit: usize) -> Result<Tail, StoreError> {
+        let read = self.snapshot(snapshot::BEFORE, room, seq, limit);
+        Ok(self.metrics.watch(&self.metrics.before, read).await?.tail(limit))
+    }
+
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.read_epoch()).await
+    }
+
+    async fn rotate_epoch(&self, old: Epoch) -> Result<Epoch, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.replace_epoch(old)).await
+    }
+
+    async fn secret(&self, candidate: &str) -> Result<String, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.agree_on_secret(candidate)).await
+    }
+
+    async fn durability(&self) -> Result<Durability, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.read_durability()).await
+    }
+
+    async fn close(&self) {
+        // The writer last: whoever closes last folds the write-ahead log into the file.
+        self.readers.close().await;
+        self.writer.close().await;
+        self.lock.lock().take();
+    }
+}

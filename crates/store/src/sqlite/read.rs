@@ -1,0 +1,59 @@
+//! Reading, on the readers' connections.
+
+use proto::RoomName;
+use sqlx::FromRow;
+
+use super::{SqliteStore, faults};
+use crate::row::{self, one_more};
+use crate::snapshot::{Snapshot, SnapshotRow};
+use crate::{Heads, StoreError};
+
+const HEADS: &str = "
+    SELECT s.value AS epoch, coalesce(h.head, 0) AS head
+    FROM settings s LEFT JOIN json_each($1) r ON true LEFT JOIN heads h ON h.room = r.value
+    WHERE s.key = 'epoch' ORDER BY r.key";
+
+#[derive(FromRow)]
+struct HeadsRow {
+    epoch: String,
+    head: i64,
+}
+
+impl SqliteStore {
+    pub(super) async fn read_heads(&self, rooms: &[RoomName]) -> Result<Heads, StoreError> {
+        // Nothing in a room's alphabet needs escaping in JSON.
+        let quoted: Vec<String> = rooms.iter().map(|room| format!("\"{room}\"")).collect();
+        let names = format!("[{}]", quoted.join(","));
+        let mut seat = self.readers.take().await?;
+        let rows: Vec<HeadsRow> = sqlx::query_as(HEADS)
+            .bind(names)
+            .fetch_all(&mut seat.connection)
+            .await
+            .map_err(|error| faults::judge(&error))?;
+        seat.give_back();
+        let first = rows.first().ok_or_else(|| StoreError::Refused("its settings lack an epoch".into()))?;
+        let epoch = row::epoch(&first.epoch)?;
+        // Asked about no room, one row still carries the epoch.
+        Ok(Heads { epoch, heads: rows.iter().take(rooms.len()).map(|row| row::number(row.head)).collect() })
+    }
+
+    /// One of the statements in [`crate::snapshot`], with one row more than asked for.
+    pub(super) async fn snapshot(
+        &self,
+        sql: &'static str,
+        room: &RoomName,
+        number: u64,
+        limit: usize,
+    ) -> Result<Snapshot, StoreError> {
+        let mut seat = self.readers.take().await?;
+        let rows: Vec<SnapshotRow> = sqlx::query_as(sql)
+            .bind(room.as_str())
+            .bind(row::column(number))
+            .bind(one_more(limit))
+            .fetch_all(&mut seat.connection)
+            .await
+            .map_err(|error| faults::judge(&error))?;
+        seat.give_back();
+        Snapshot::read(room, rows)
+    }
+}

@@ -1,0 +1,84 @@
+//! What a store promises, told once and held against both of them.
+//!
+//! A promise is a function that is given a [`House`](house::House): a fresh, empty store, and nodes that share it. The bad days
+//! that only Postgres can have, and the manners of an SQLite file, have files of their own.
+
+// In a test program nothing is reachable from outside.
+#![allow(unreachable_pub)]
+
+mod amending;
+mod bad_days;
+mod house;
+mod lone_file;
+mod model;
+mod numbering;
+mod reading;
+mod settings;
+
+macro_rules! promises {
+    ($($chapter:ident { $($promise:ident)* })*) => {
+        mod postgres {
+            use crate::house::House;
+            $($(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $promise() {
+                    crate::$chapter::$promise(House::postgres()).await;
+                }
+            )*)*
+        }
+
+        mod sqlite {
+            use crate::house::House;
+            $($(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $promise() {
+                    crate::$chapter::$promise(House::sqlite()).await;
+                }
+            )*)*
+        }
+    };
+}
+
+promises! {
+    numbering {
+        messages_are_numbered_from_one_in_the_order_of_the_batch
+        each_room_counts_for_itself
+        the_answer_is_what_is_kept
+        every_character_comes_back
+        a_message_sent_again_is_known_by_its_first_number_whoever_sends_it
+        a_retry_is_known_by_its_first_words_even_after_an_edit
+        an_id_that_names_other_words_is_taken
+        only_what_is_new_takes_numbers
+        an_empty_batch_is_nothing
+        many_writers_on_several_nodes_leave_no_gap_and_keep_each_id_once
+        a_cancelled_append_happened_whole_or_not_at_all
+    }
+    amending {
+        an_edit_takes_the_next_number_and_leaves_the_place
+        a_deletion_leaves_only_the_place
+        a_change_that_alters_nothing_takes_no_number
+        only_its_author_may_change_a_message
+        what_is_not_there_cannot_be_changed
+        the_changes_of_one_batch_follow_each_other
+        edits_and_messages_race_without_a_gap
+    }
+    reading {
+        what_changed_after_a_number_is_what_survived_and_the_head
+        pages_follow_each_other_until_there_is_no_more
+        the_newest_changes_say_where_they_begin
+        history_is_read_backwards_and_shown_forwards
+        a_room_without_a_word_is_empty_at_zero
+        heads_come_in_the_order_asked
+        a_position_from_the_future_is_answered_with_the_head
+        a_reader_beside_writers_never_sees_a_hole
+    }
+    settings {
+        of_many_who_rotate_the_epoch_one_succeeds
+        all_nodes_agree_on_a_secret_and_keep_it
+        a_commit_waits_for_the_disk
+        every_series_exists_from_the_start
+    }
+    model {
+        any_sequence_of_calls_ends_where_a_plain_model_ends
+    }
+}
