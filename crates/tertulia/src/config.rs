@@ -178,8 +178,13 @@ fn flags_of_file(file: &PathBuf, given: &clap::ArgMatches) -> Result<Vec<OsStrin
         match value {
             toml::Value::Boolean(true) if is_switch => flags.push(format!("--{key}").into()),
             toml::Value::Boolean(false) if is_switch => {}
-            value => flags
-                .push(format!("--{key}={}", plain(value).ok_or(format!("{shown}: `{key}` cannot be a table"))?).into()),
+            value => flags.push(
+                format!(
+                    "--{key}={}",
+                    plain(value).ok_or(format!("{shown}: `{key}` must be text, a number, true, false or a list"))?
+                )
+                .into(),
+            ),
         }
     }
     Ok(flags)
@@ -189,8 +194,9 @@ fn plain(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Array(items) => items.iter().map(plain).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
-        toml::Value::Table(_) => None,
-        other => Some(other.to_string()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(yes) => Some(yes.to_string()),
+        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }
 

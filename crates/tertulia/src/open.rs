@@ -31,7 +31,7 @@ pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<A
         }
     };
     let durability = store.durability().await?;
-    metrics.set_durability(&durability);
+    metrics.show_durability(&durability);
     for (setting, value) in &durability.settings {
         tracing::info!(setting, value, "durability");
     }
@@ -72,8 +72,7 @@ pub(crate) fn bus(
 ) -> Result<(Arc<dyn Bus>, mpsc::Receiver<BusEvent>), StartError> {
     let metrics = BusMetrics::register(registry)?;
     let Some(url) = &config.redis_url else {
-        metrics.set_up(true);
-        let (bus, events) = LocalBus::new(LOCAL_EVENTS);
+        let (bus, events) = LocalBus::with_metrics(LOCAL_EVENTS, metrics);
         return Ok((Arc::new(bus), events));
     };
     let settings = RedisConfig { prefix: config.redis_prefix.clone(), ..RedisConfig::new(url) };
