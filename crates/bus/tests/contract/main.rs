@@ -1,0 +1,10 @@
+//! What every bus promises, and what the one on Redis promises on bad days.
+//!
+//! `both` runs on each bus. The others break a real Redis, or the way to it, and wait for facts, never for time.
+
+mod away;
+mod both;
+mod cluster;
+mod people;
+mod recent;
+mod scene;
