@@ -10,8 +10,8 @@
 //! refused for itself, rooms of all partitions may go together, and the cost is a round trip for 512 either way.
 //!
 //! In Redis Cluster each server has a canary of its own. What no canary sees is a slot that moves to another server
-//! while both live: the old owner drops the subscription, and fred drops the notice of it. The voice learns of the move
-//! when this node next publishes there, and the ear begins anew; until then the hub's sweep finds what is missed.
+//! while both live: the old owner drops the subscription, and fred drops the notice of it. So the ear asks every few
+//! seconds who has what, and begins anew when that has changed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ use crate::{BusEvent, Loss};
 const BATCH_MAX: usize = 512;
 /// How often silence is looked for.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often a cluster is asked who has what.
+const ASK: Duration = Duration::from_secs(4);
 
 /// Keeps a connection for ever.
 pub(super) async fn listen(shared: &Arc<Shared>) {
@@ -42,14 +44,17 @@ pub(super) async fn listen(shared: &Arc<Shared>) {
     loop {
         match shared.plan.open().await {
             Ok(session) => {
-                let cause =
-                    Ear { shared, confirmed: HashSet::new(), todo: Vec::new() }.hear(session, &mut backoff).await;
+                let mut ear = Ear { shared, confirmed: HashSet::new(), todo: Vec::new(), was_well: false };
+                let cause = ear.hear(session).await;
                 shared.pulse.end();
                 shared.metrics.subscriptions.set(0);
                 shared.metrics.reconnect(cause);
-                if set_up(shared, false) {
+                if ear.was_well {
+                    backoff.reset();
                     let loss = if cause == Cause::Deaf { Loss::Deaf } else { Loss::Reconnect };
                     shared.outlet.tell(BusEvent::Lost(loss));
+                }
+                if set_up(shared, false) {
                     shared.outlet.tell(BusEvent::Reachable(false));
                 }
             }
@@ -71,13 +76,16 @@ struct Ear<'a> {
     confirmed: HashSet<RoomName>,
     /// Wanted, and not yet confirmed.
     todo: Vec<RoomName>,
+    /// Whether nodes heard each other at any time of it: before that, nothing can be lost.
+    was_well: bool,
 }
 
 impl Ear<'_> {
-    async fn hear(mut self, mut session: Session, backoff: &mut Backoff) -> Cause {
+    async fn hear(&mut self, mut session: Session) -> Cause {
         let shared = self.shared;
         let _reader = Reader::start(shared, session.take_messages());
-        let canaries = session.a_partition_a_server();
+        let owners = session.owners();
+        let canaries = owners.a_partition_a_server();
         let channels = canaries.iter().map(|&partition| shared.names.nodes(partition));
         if let Err(error) = subscribe(&session.client, channels).await {
             return refused(&error);
@@ -86,6 +94,7 @@ impl Ear<'_> {
         shared.beat_now.notify_one();
         self.todo = shared.wanted.all();
         let mut look = tokio::time::interval(LOOK);
+        let mut ask = tokio::time::interval(ASK);
         loop {
             if let Err(error) = self.catch_up(&session.client).await {
                 return refused(&error);
@@ -96,14 +105,15 @@ impl Ear<'_> {
                     tracing::warn!(%end, "the subscriber connection to Redis ended");
                     return Cause::Closed;
                 }
-                () = shared.moved.notified() => return Cause::Moved,
                 () = shared.pulse.changed() => {}
+                _ = ask.tick() => match session.owners_now().await {
+                    Ok(now) if now == owners => {}
+                    Ok(_) => return Cause::Moved,
+                    Err(error) => return refused(&error),
+                },
                 _ = look.tick() => {}
                 () = shared.wanted.changed() => {}
                 () = std::future::ready(()), if !self.todo.is_empty() => {}
-            }
-            if self.judge() {
-                backoff.reset();
             }
             if shared.pulse.is_deaf() {
                 tracing::warn!("the subscriber connection to Redis is deaf");
@@ -111,6 +121,7 @@ impl Ear<'_> {
                 shared.voice.give_up(Cause::Deaf);
                 return Cause::Deaf;
             }
+            self.was_well |= self.judge();
         }
     }
 

@@ -11,7 +11,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, ClusterInterface, EventInterface};
 use fred::types::Message;
 use fred::types::RespVersion;
-use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, TcpConfig, UnresponsiveConfig};
+use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, Server, TcpConfig, UnresponsiveConfig};
 use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -31,6 +31,13 @@ pub(super) struct Plan(Config);
 
 impl Plan {
     pub(super) fn parse(url: &str) -> Result<Self, BusError> {
+        // fred takes any scheme that it does not know for a single server's.
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        let (server, kind) = scheme.split_once('-').unwrap_or((scheme, ""));
+        if !matches!(server, "redis" | "rediss" | "valkey" | "valkeys") || !matches!(kind, "" | "cluster" | "sentinel")
+        {
+            return Err(BusError::Url("it begins with redis://, redis-sentinel:// or redis-cluster://".into()));
+        }
         let mut config = Config::from_url(url).map_err(|error| BusError::Url(error.details().to_owned()))?;
         config.version = RespVersion::RESP3;
         config.fail_fast = true;
@@ -47,7 +54,8 @@ impl Plan {
         let connection = ConnectionConfig {
             connection_timeout: CONNECT_PATIENCE,
             internal_command_timeout: CONNECT_PATIENCE,
-            max_command_attempts: 1,
+            // One, and one more where a cluster redirects it. Nothing is sent again over another connection.
+            max_command_attempts: 2,
             max_command_buffer_len: COMMANDS_MAX,
             unresponsive: UnresponsiveConfig {
                 max_timeout: Some(Duration::from_secs(3)),
@@ -93,18 +101,35 @@ impl Session {
         }
     }
 
-    /// One partition on each server of a cluster, for a canary each; on a single server the first.
+    /// Which server of a cluster has each partition; nothing on a single server.
+    pub(super) fn owners(&self) -> Owners {
+        let Some(cluster) = self.client.cached_cluster_state() else { return Owners::default() };
+        let slot = |partition: u32| fred::util::redis_keyslot(partition.to_string().as_bytes());
+        Owners((0..PARTITIONS).map(|partition| cluster.get_server(slot(partition)).cloned()).collect())
+    }
+
+    /// Asks the cluster again who has what.
+    pub(super) async fn owners_now(&self) -> Result<Owners, Error> {
+        if self.client.is_clustered() {
+            self.client.sync_cluster().await?;
+        }
+        Ok(self.owners())
+    }
+}
+
+/// The servers of the partitions, in their order.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Owners(Vec<Option<Server>>);
+
+impl Owners {
+    /// One partition on each server, for a canary each; on a single server the first.
     pub(super) fn a_partition_a_server(&self) -> Vec<u32> {
-        let Some(cluster) = self.client.cached_cluster_state() else { return vec![0] };
-        let mut seen = Vec::new();
-        (0..PARTITIONS)
-            .filter(|partition| {
-                let server = cluster.get_server(fred::util::redis_keyslot(partition.to_string().as_bytes()));
-                let new = server.is_some() && !seen.contains(&server);
-                seen.push(server);
-                new
-            })
-            .collect()
+        let first = |partition: &u32| {
+            let (before, from) = self.0.split_at(*partition as usize);
+            from.first().is_some_and(|owner| owner.is_some() && !before.contains(owner))
+        };
+        let found: Vec<_> = (0..self.0.len() as u32).filter(first).collect();
+        if found.is_empty() { vec![0] } else { found }
     }
 }
 

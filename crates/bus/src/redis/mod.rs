@@ -66,8 +66,6 @@ struct Shared {
     up: AtomicBool,
     /// A heart-beat is wanted before its time.
     beat_now: Notify,
-    /// The cluster's slots moved.
-    moved: Notify,
 }
 
 /// A bus on Redis: a single server, Sentinel or Cluster, by its address alone.
@@ -102,7 +100,6 @@ impl RedisBus {
             writer: Writer::new(config.recent_seconds),
             up: AtomicBool::new(false),
             beat_now: Notify::new(),
-            moved: Notify::new(),
         });
         let tasks = TaskTracker::new();
         macro_rules! keep {

@@ -164,7 +164,11 @@ pub(super) async fn presence(shared: &Shared, room: &RoomName) -> Vec<(NodeId, u
                     dead.push(field);
                 }
             }
-            _ => counts.push((node, count)),
+            Some(_) => counts.push((node, count)),
+            None => {
+                shared.pulse.suppose(node);
+                counts.push((node, count));
+            }
         }
     }
     if !dead.is_empty() {

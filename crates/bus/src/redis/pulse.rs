@@ -134,14 +134,19 @@ impl Pulse {
         self.changed.notify_one();
     }
 
-    /// Another node was heard. Returns whether it just said goodbye.
-    pub(super) fn heard_peer(&self, beat: Beat) -> bool {
+    /// Another node was heard. After a goodbye it is not waited for.
+    pub(super) fn heard_peer(&self, beat: Beat) {
         let mut inner = self.inner.lock();
         if beat.goodbye {
-            return inner.peers.remove(&beat.node).is_some();
+            inner.peers.remove(&beat.node);
+        } else {
+            inner.peers.insert(beat.node, Instant::now());
         }
-        inner.peers.insert(beat.node, Instant::now());
-        false
+    }
+
+    /// Another node has left a trace. It counts as heard now, and is gone if it stays silent.
+    pub(super) fn suppose(&self, node: NodeId) {
+        self.inner.lock().peers.entry(node).or_insert_with(Instant::now);
     }
 
     /// Waits until something was heard or doubted.

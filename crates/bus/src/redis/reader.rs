@@ -51,8 +51,13 @@ fn take(shared: &Shared, message: &Message) {
         }
         Some(Channel::Nodes(partition)) => match Beat::decode(payload) {
             Some(beat) if beat.node == shared.node => shared.pulse.heard_self(partition, beat.number),
-            Some(beat) if shared.pulse.heard_peer(beat) => shared.outlet.tell(BusEvent::NodeGone(beat.node)),
-            _ => {}
+            Some(beat) => {
+                shared.pulse.heard_peer(beat);
+                if beat.goodbye {
+                    shared.outlet.tell(BusEvent::NodeGone(beat.node));
+                }
+            }
+            None => {}
         },
         None => {}
     }

@@ -62,7 +62,7 @@ impl Writer {
         self.changed.notify_one();
     }
 
-    /// The arguments of the script for one room.
+    /// The arguments of the script for one room. The key is the third.
     fn arguments(&self, script: &str, key: Str, epoch: Epoch, entries: &[Entry]) -> Vec<Value> {
         let mut all: Vec<Value> = vec![script.into(), 1.into(), key.into(), epoch.to_string().into()];
         all.extend([i64::from(self.seconds), NUMBERS_MAX as i64, BYTES_MAX as i64].map(Value::from));
@@ -93,7 +93,7 @@ async fn write_batch(shared: &Shared, client: Client, batch: &[(RoomName, (Epoch
     let pipeline = client.pipeline();
     for (room, (epoch, entries)) in batch {
         let arguments = writer.arguments(&writer.sha1, shared.names.recent(room), *epoch, entries);
-        let _: () = pipeline.custom(on_third_argument("EVALSHA"), arguments).await?;
+        let _: () = pipeline.custom(on_key("EVALSHA", &arguments), arguments).await?;
     }
     let results = pipeline.try_all::<Value>().await;
     for ((room, (epoch, entries)), result) in batch.iter().zip(results) {
@@ -102,7 +102,7 @@ async fn write_batch(shared: &Shared, client: Client, batch: &[(RoomName, (Epoch
             // Each server learns the script when it first needs it, and again after a restart.
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 let arguments = writer.arguments(SCRIPT, shared.names.recent(room), *epoch, entries);
-                let _: () = client.custom(on_third_argument("EVAL"), arguments).await?;
+                let _: () = client.custom(on_key("EVAL", &arguments), arguments).await?;
             }
             Err(error) => return Err(error),
         }
@@ -110,8 +110,10 @@ async fn write_batch(shared: &Shared, client: Client, batch: &[(RoomName, (Epoch
     Ok(())
 }
 
-fn on_third_argument(command: &'static str) -> CustomCommand {
-    CustomCommand::new_static(command, ClusterHash::Offset(2), false)
+/// fred sends a command of its caller's own to the server of the slot given here; other ways to find it are ignored.
+fn on_key(command: &'static str, arguments: &[Value]) -> CustomCommand {
+    let key = arguments.get(2).and_then(Value::as_bytes).unwrap_or_default();
+    CustomCommand::new_static(command, ClusterHash::Custom(fred::util::redis_keyslot(key)), false)
 }
 
 pub(super) async fn recall(shared: &Shared, room: &RoomName, epoch: Epoch) -> Option<Recent> {

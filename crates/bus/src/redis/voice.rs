@@ -4,9 +4,7 @@ use std::future::Future;
 
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::EventInterface;
 use parking_lot::Mutex;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
 
 use super::Shared;
@@ -72,8 +70,6 @@ pub(super) async fn keep(shared: &Shared) {
 async fn speak(shared: &Shared, mut session: Session) -> Cause {
     let voice = &shared.voice;
     *voice.given_up.lock() = None;
-    // From now on only: making a connection to a cluster is itself such a change.
-    let mut moves = session.client.cluster_change_rx();
     voice.current.send_replace(Some(session.client.clone()));
     shared.beat_now.notify_one();
     shared.people.announce_all();
@@ -89,10 +85,6 @@ async fn speak(shared: &Shared, mut session: Session) -> Cause {
                     break cause;
                 }
             }
-            moved = moves.recv() => match moved {
-                Ok(_) | Err(RecvError::Lagged(_)) => shared.moved.notify_one(),
-                Err(RecvError::Closed) => break Cause::Closed,
-            },
         }
     };
     voice.current.send_replace(None);
