@@ -1,5 +1,7 @@
 //! A bad line between two parts: it can cut, refuse, delay, throttle and silently swallow what passes.
 
+#![expect(clippy::expect_used, reason = "a test that cannot have this cannot go on")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,8 @@
 //! Each test has its own server in a temporary folder, on a free loopback port, without persistence. It dies with the
 //! test, also when the test process is killed.
 
+#![expect(clippy::expect_used, reason = "a test that cannot have this cannot go on")]
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

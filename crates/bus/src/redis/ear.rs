@@ -33,6 +33,8 @@ use crate::metrics::Cause;
 use crate::{BusEvent, Loss};
 
 const BATCH_MAX: usize = 512;
+/// Messages that may wait for the reader; fred's default of 32 loses a burst. Their places cost some megabytes.
+const MESSAGES_MAX: usize = 65_536;
 /// How often silence is looked for.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often a cluster is asked who has what.
@@ -42,7 +44,7 @@ const ASK: Duration = Duration::from_secs(4);
 pub(super) async fn listen(shared: &Arc<Shared>) {
     let mut backoff = Backoff::default();
     loop {
-        match shared.plan.open().await {
+        match shared.plan.open(MESSAGES_MAX).await {
             Ok(session) => {
                 let mut ear = Ear { shared, confirmed: HashSet::new(), todo: Vec::new(), was_well: false };
                 let cause = ear.hear(session).await;
@@ -163,9 +165,6 @@ impl Ear<'_> {
     fn judge(&self) -> bool {
         let shared = self.shared;
         let well = shared.pulse.judge(shared.voice.is_up());
-        if let Some(age) = shared.pulse.age() {
-            shared.metrics.canary_age_seconds.set(age.as_secs_f64());
-        }
         if set_up(shared, well) {
             tracing::info!(well, "nodes hear each other");
             shared.outlet.tell(BusEvent::Reachable(well));

@@ -22,6 +22,7 @@ pub(super) async fn beat(shared: &Shared) {
             _ = every.tick() => {}
             () = shared.beat_now.notified() => {}
         }
+        shared.metrics.canary_age_seconds.set(shared.pulse.age().as_secs_f64());
         match say(shared, false).await {
             Some(Ok(true)) | None => unanswered = 0,
             Some(_) => unanswered += 1,

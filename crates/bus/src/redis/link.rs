@@ -21,8 +21,6 @@ use super::names::PARTITIONS;
 /// How long a command may take before its sender gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
-/// Messages that may wait for the reader. fred's default of 32 loses a burst.
-const MESSAGES_MAX: usize = 65_536;
 /// Commands that may wait within fred; ours come in pipelines, each of which counts once.
 const COMMANDS_MAX: usize = 1_024;
 
@@ -44,11 +42,11 @@ impl Plan {
         Ok(Self(config))
     }
 
-    /// Connects once.
-    pub(super) async fn open(&self) -> Result<Session, Error> {
+    /// Connects once, with room for this many messages that nobody has taken yet.
+    pub(super) async fn open(&self, messages_max: usize) -> Result<Session, Error> {
         let performance = PerformanceConfig {
             default_command_timeout: PATIENCE,
-            broadcast_channel_capacity: MESSAGES_MAX,
+            broadcast_channel_capacity: messages_max,
             ..PerformanceConfig::default()
         };
         let connection = ConnectionConfig {

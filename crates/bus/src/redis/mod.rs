@@ -31,7 +31,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use proto::{Entry, Epoch, NodeId, RoomName};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -39,7 +39,7 @@ pub use self::config::{BusError, RedisConfig};
 use self::link::Plan;
 use self::names::Names;
 use self::people::People;
-use self::publisher::Outgoing;
+use self::publisher::Publications;
 use self::pulse::Pulse;
 use self::recent::Writer;
 use self::voice::Voice;
@@ -71,7 +71,7 @@ struct Shared {
 /// A bus on Redis: a single server, Sentinel or Cluster, by its address alone.
 pub struct RedisBus {
     shared: Arc<Shared>,
-    publications: mpsc::Sender<Outgoing>,
+    publications: Publications,
     tasks: TaskTracker,
     stop: DropGuard,
 }
@@ -86,7 +86,7 @@ impl RedisBus {
         let (names, plan) = (config.names()?, Plan::parse(&config.url)?);
         let stop = CancellationToken::new();
         let (outlet, events) = Outlet::open(config.events_max, Some(metrics.clone()), stop.clone());
-        let (publications, queue) = mpsc::channel(config.publications_max.max(1));
+        let (publications, queue) = publisher::queue(config.publications_max);
         let shared = Arc::new(Shared {
             node: NodeId(rand::random()),
             names,
@@ -110,7 +110,7 @@ impl RedisBus {
         }
         keep!(voice::keep, ear::listen, heart::beat, recent::write, people::tell);
         let (publisher, until) = (Arc::clone(&shared), stop.clone());
-        tasks.spawn(async move { until.run_until_cancelled(publisher::publish(&publisher, queue)).await });
+        tasks.spawn(async move { until.run_until_cancelled(Box::pin(publisher::publish(&publisher, queue))).await });
         tasks.close();
         Ok((Self { shared, publications, tasks, stop: stop.drop_guard() }, events))
     }
@@ -128,8 +128,7 @@ impl Bus for RedisBus {
             shared.outlet.publication(room.clone(), envelope.clone());
         }
         // What waited for Redis to return would be late; the store has it.
-        let publication = || Outgoing::Publication { channel: shared.names.channel(room), payload: envelope };
-        if !shared.voice.is_up() || self.publications.try_send(publication()).is_err() {
+        if !shared.voice.is_up() || !self.publications.add(shared.names.channel(room), envelope) {
             shared.metrics.published_dropped.inc();
         }
     }
@@ -165,13 +164,7 @@ impl Bus for RedisBus {
     }
 
     async fn close(&self) {
-        let farewell = async {
-            let (said, done) = oneshot::channel();
-            if self.publications.send(Outgoing::Goodbye(said)).await.is_ok() {
-                _ = done.await;
-            }
-        };
-        _ = tokio::time::timeout(FAREWELL, farewell).await;
+        _ = tokio::time::timeout(FAREWELL, self.publications.say_goodbye()).await;
         self.stop.token().cancel();
         self.tasks.wait().await;
         self.shared.outlet.close();

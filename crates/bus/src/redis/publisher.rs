@@ -1,5 +1,8 @@
 //! Sends this node's publications to the others, in order, as many at once as have gathered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use fred::bytes_utils::Str;
 use fred::interfaces::PubsubInterface;
@@ -10,9 +13,11 @@ use super::{Shared, heart, people};
 
 /// Most publications in one pipeline: enough to fill a round trip, few enough to fail together.
 const PIPELINE_MAX: usize = 256;
+/// Most bytes that wait. A Redis that does not answer is noticed within seconds; until then this is what it costs.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What waits to be sent.
-pub(super) enum Outgoing {
+enum Outgoing {
     Publication {
         channel: Str,
         payload: Bytes,
@@ -21,17 +26,61 @@ pub(super) enum Outgoing {
     Goodbye(oneshot::Sender<()>),
 }
 
-pub(super) async fn publish(shared: &Shared, mut queue: mpsc::Receiver<Outgoing>) {
+/// The near end of the queue, bounded in number and bytes.
+pub(super) struct Publications {
+    queue: mpsc::Sender<Outgoing>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// The far end.
+pub(super) struct Queue {
+    queue: mpsc::Receiver<Outgoing>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// A queue of at most `len` publications.
+pub(super) fn queue(len: usize) -> (Publications, Queue) {
+    let (near, far) = mpsc::channel(len.max(1));
+    let bytes = Arc::new(AtomicUsize::new(0));
+    (Publications { queue: near, bytes: Arc::clone(&bytes) }, Queue { queue: far, bytes })
+}
+
+impl Publications {
+    /// Returns whether there was room for it.
+    pub(super) fn add(&self, channel: Str, payload: Bytes) -> bool {
+        let length = payload.len();
+        // Several may pass at once and go a little beyond; the bound is against megabytes, not bytes.
+        if self.bytes.load(Ordering::Relaxed) + length > BYTES_MAX {
+            return false;
+        }
+        self.bytes.fetch_add(length, Ordering::Relaxed);
+        let added = self.queue.try_send(Outgoing::Publication { channel, payload }).is_ok();
+        if !added {
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
+        }
+        added
+    }
+
+    /// Returns once everything before it was sent and the others were told.
+    pub(super) async fn say_goodbye(&self) {
+        let (said, done) = oneshot::channel();
+        if self.queue.send(Outgoing::Goodbye(said)).await.is_ok() {
+            _ = done.await;
+        }
+    }
+}
+
+pub(super) async fn publish(shared: &Shared, mut queue: Queue) {
     let mut gathered = Vec::with_capacity(PIPELINE_MAX);
-    while queue.recv_many(&mut gathered, PIPELINE_MAX).await > 0 {
+    while queue.queue.recv_many(&mut gathered, PIPELINE_MAX).await > 0 {
         let mut publications = Vec::with_capacity(gathered.len());
         let mut goodbye = None;
         for outgoing in gathered.drain(..) {
             match outgoing {
-                Outgoing::Publication { channel, payload } if goodbye.is_none() => {
-                    publications.push((channel, payload))
+                Outgoing::Publication { channel, payload } => {
+                    queue.bytes.fetch_sub(payload.len(), Ordering::Relaxed);
+                    publications.push((channel, payload));
                 }
-                Outgoing::Publication { .. } => shared.metrics.published_dropped.inc(),
                 Outgoing::Goodbye(said) => goodbye = Some(said),
             }
         }

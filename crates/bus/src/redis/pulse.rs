@@ -66,15 +66,28 @@ struct Canary {
     fresh: bool,
 }
 
-#[derive(Default)]
 pub(super) struct Pulse {
     inner: Mutex<Inner>,
     changed: Notify,
 }
 
-#[derive(Default)]
+impl Default for Pulse {
+    fn default() -> Self {
+        let inner = Inner {
+            number: 0,
+            heard_at: Instant::now(),
+            canaries: Vec::new(),
+            peers: HashMap::new(),
+            well_since: None,
+        };
+        Self { inner: Mutex::new(inner), changed: Notify::new() }
+    }
+}
+
 struct Inner {
     number: u64,
+    /// When this node last heard itself anywhere; at first, when it began to try.
+    heard_at: Instant,
     /// Empty while there is no subscriber connection.
     canaries: Vec<Canary>,
     peers: HashMap<NodeId, Instant>,
@@ -123,12 +136,14 @@ impl Pulse {
     /// This node heard itself.
     pub(super) fn heard_self(&self, partition: u32, number: u64) {
         let mut inner = self.inner.lock();
+        let now = Instant::now();
         if let Some(canary) = inner.canaries.iter_mut().find(|canary| canary.partition == partition)
             && number > canary.heard
         {
             canary.heard = number;
-            canary.heard_at = Instant::now();
+            canary.heard_at = now;
             canary.fresh = true;
+            inner.heard_at = now;
         }
         drop(inner);
         self.changed.notify_one();
@@ -154,9 +169,11 @@ impl Pulse {
         self.changed.notified().await;
     }
 
-    /// Since when the oldest canary is missing.
-    pub(super) fn age(&self) -> Option<Duration> {
-        self.inner.lock().canaries.iter().map(|canary| canary.heard_at.elapsed()).max()
+    /// How long this node has not heard itself, on the server where that is longest.
+    pub(super) fn age(&self) -> Duration {
+        let inner = self.inner.lock();
+        let canaries = inner.canaries.iter().map(|canary| canary.heard_at.elapsed());
+        canaries.fold(inner.heard_at.elapsed(), Duration::max)
     }
 
     /// Whether canaries that Redis took do not come back: the subscriber connection is not what it claims to be.

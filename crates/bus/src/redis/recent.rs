@@ -96,6 +96,7 @@ async fn write_batch(shared: &Shared, client: Client, batch: &[(RoomName, (Epoch
         let _: () = pipeline.custom(on_key("EVALSHA", &arguments), arguments).await?;
     }
     let results = pipeline.try_all::<Value>().await;
+    let mut failed = Ok(());
     for ((room, (epoch, entries)), result) in batch.iter().zip(results) {
         match result {
             Ok(_) => {}
@@ -104,10 +105,11 @@ async fn write_batch(shared: &Shared, client: Client, batch: &[(RoomName, (Epoch
                 let arguments = writer.arguments(SCRIPT, shared.names.recent(room), *epoch, entries);
                 let _: () = client.custom(on_key("EVAL", &arguments), arguments).await?;
             }
-            Err(error) => return Err(error),
+            // The others are not to suffer for it.
+            Err(error) => failed = Err(error),
         }
     }
-    Ok(())
+    failed
 }
 
 /// fred sends a command of its caller's own to the server of the slot given here; other ways to find it are ignored.

@@ -11,6 +11,9 @@ use super::Shared;
 use super::link::{Backoff, Session};
 use crate::metrics::Cause;
 
+/// Nothing is subscribed here, and fred sets places aside for every message that might wait.
+const NO_MESSAGES: usize = 16;
+
 /// The connection of the moment, if there is one.
 pub(super) struct Voice {
     current: watch::Sender<Option<Client>>,
@@ -54,7 +57,7 @@ impl Voice {
 pub(super) async fn keep(shared: &Shared) {
     let mut backoff = Backoff::default();
     loop {
-        match shared.plan.open().await {
+        match shared.plan.open(NO_MESSAGES).await {
             Ok(session) => {
                 backoff.reset();
                 let cause = speak(shared, session).await;

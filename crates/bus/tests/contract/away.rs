@@ -114,6 +114,8 @@ async fn a_frozen_redis_is_noticed_and_forgiven() {
     }
     south.reachable(false).await;
     north.reachable(false).await;
+    let given_up = "tertulia_bus_reconnects_total{cause=\"stalled\"}";
+    eventually("the stuck connection is given up", async || north.metric(given_up) >= 1.0).await;
     redis.thaw();
     north.reachable(true).await;
     south.reachable(true).await;
@@ -208,7 +210,10 @@ async fn only_what_can_never_work_is_an_error_at_the_start() {
         let config = RedisConfig { prefix: prefix.into(), ..RedisConfig::new("redis://127.0.0.1:1") };
         assert!(matches!(start(config), Err(BusError::Prefix(_))), "{prefix}");
     }
-    let (bus, _events) = start(RedisConfig::new("redis-sentinel://127.0.0.1:1?sentinelServiceName=chat")).unwrap();
-    assert!(!bus.is_up());
-    bus.close().await;
+    let sentinel = "redis-sentinel://127.0.0.1:1?sentinelServiceName=chat";
+    for url in [sentinel, "rediss://user:pass@127.0.0.1:1/2", "redis-cluster://127.0.0.1:1"] {
+        let (bus, _events) = start(RedisConfig::new(url)).unwrap();
+        assert!(!bus.is_up());
+        bus.close().await;
+    }
 }
