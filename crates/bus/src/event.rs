@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proto::{NodeId, RoomName};
 
 /// One thing that happened on the bus. Delivered in order through a bounded queue; when that is full, publications are
-/// dropped and a [`BusEvent::Lost`] takes their place.
+/// dropped and a [`BusEvent::Lost`] takes their place. The other events wait for room, gathered: they are never dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusEvent {
     /// An envelope arrived on a room's channel. It may come late, twice, out of order or never.
@@ -16,7 +16,8 @@ pub enum BusEvent {
     },
     /// From now on publications of these rooms arrive: heads read after this find whatever was missed before.
     Subscribed(Vec<RoomName>),
-    /// Publications may be missing in any room. Not followed by `Subscribed`: the subscriptions held all along.
+    /// Publications may be missing in any room, from now back. After [`Loss::Lag`] the subscriptions hold; after the
+    /// other two `Subscribed` follows for every wanted room, as soon as the connection is back.
     Lost(Loss),
     /// Other nodes can or cannot be heard from now on. After a return, `Subscribed` follows for every wanted room.
     Reachable(bool),
@@ -27,7 +28,7 @@ pub enum BusEvent {
 /// How publications were lost, as far as the bus knows. The label of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
-    /// The subscriber connection ended and came back.
+    /// The subscriber connection ended.
     Reconnect,
     /// They came faster than they were taken.
     Lag,

@@ -1,7 +1,7 @@
 //! The carrier of Tertulia: numbered bytes from the node that made them to every node that listens.
 //!
-//! One trait, [`Bus`], with two bodies: Redis for a cluster, and one for a single process. A bus is a hint, never the
-//! truth: it may lose, double and reorder, and says so through [`BusEvent`] whenever it knows. One test suite
+//! One trait, [`Bus`], with two bodies: [`RedisBus`] for a cluster, [`LocalBus`] for a single process. A bus is a hint,
+//! never the truth: it may lose, double and reorder, and says so through [`BusEvent`] whenever it knows. One test suite
 //! (`tests/contract.rs`) holds both to the same promises. Everything that knows Redis is in this crate.
 //! Absent on purpose: what a message says, who hears it, SQL.
 //!
@@ -9,10 +9,17 @@
 //! each room ([`Bus::recall`]), and how many people each node has in a room ([`Bus::presence`]).
 
 mod event;
+mod local;
+mod metrics;
+mod outlet;
 mod recent;
+mod redis;
 
 pub use event::{BusEvent, Loss};
+pub use local::LocalBus;
+pub use metrics::BusMetrics;
 pub use recent::Recent;
+pub use redis::{BusError, RedisBus, RedisConfig};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,8 +41,8 @@ pub trait Bus: Send + Sync + 'static {
     /// Adds committed entries to the room's recent messages, purging older versions of what they change.
     fn remember(&self, room: &RoomName, epoch: Epoch, entries: &[Entry]);
 
-    /// Wants a room. [`BusEvent::Subscribed`] follows once its publications arrive, and again after each time that
-    /// they may have been missed.
+    /// Wants a room. [`BusEvent::Subscribed`] follows once publications of other nodes arrive, and again after each
+    /// time that they may have been missed. Wanting it again is legal and answered in the same way.
     fn subscribe(&self, room: &RoomName);
 
     /// No longer wants a room.
@@ -51,9 +58,11 @@ pub trait Bus: Send + Sync + 'static {
     /// How many people each living *other* node has in a room, as far as is known.
     async fn presence(&self, room: &RoomName) -> Vec<(NodeId, u64)>;
 
-    /// Whether nodes hear each other. A bus within one process always does.
+    /// Whether nodes hear each other. A bus within one process always does; one on Redis begins without, and tells
+    /// each change by [`BusEvent::Reachable`].
     fn is_up(&self) -> bool;
 
-    /// Ends all connections and tasks; queued publications are sent first, for at most a second.
+    /// Ends all connections and tasks; queued publications are sent first, for at most a second. Afterwards the queue
+    /// of events ends.
     async fn close(&self);
 }

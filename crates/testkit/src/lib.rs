@@ -9,6 +9,8 @@ pub mod client;
 pub mod node;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
+pub mod redis;
 pub mod replica;
 
 /// Asks again and again until there is an answer; `None` if there is none in time. How tests wait for facts.

@@ -1,0 +1,85 @@
+//! The bus of a single process: what is published is heard at once, and there is nobody else.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use proto::{Entry, Epoch, NodeId, RoomName};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::outlet::Outlet;
+use crate::{Bus, BusEvent, BusMetrics, Recent};
+
+/// A bus within one process. It keeps nothing: the hub's ring holds the recent messages, and all people are here.
+pub struct LocalBus {
+    node: NodeId,
+    wanted: Mutex<HashSet<RoomName>>,
+    outlet: Arc<Outlet>,
+    stop: DropGuard,
+}
+
+impl LocalBus {
+    /// A bus whose events wait in a queue of `queue_len`. Must be called within a Tokio runtime.
+    pub fn new(queue_len: usize) -> (Self, mpsc::Receiver<BusEvent>) {
+        Self::open(queue_len, None)
+    }
+
+    /// The same, shown on metrics.
+    pub fn with_metrics(queue_len: usize, metrics: BusMetrics) -> (Self, mpsc::Receiver<BusEvent>) {
+        metrics.up.set(1);
+        Self::open(queue_len, Some(metrics))
+    }
+
+    fn open(queue_len: usize, metrics: Option<BusMetrics>) -> (Self, mpsc::Receiver<BusEvent>) {
+        let stop = CancellationToken::new();
+        let (outlet, events) = Outlet::open(queue_len, metrics, stop.clone());
+        let wanted = Mutex::new(HashSet::new());
+        (Self { node: NodeId(rand::random()), wanted, outlet, stop: stop.drop_guard() }, events)
+    }
+}
+
+#[async_trait]
+impl Bus for LocalBus {
+    fn node(&self) -> NodeId {
+        self.node
+    }
+
+    fn publish(&self, room: &RoomName, envelope: Bytes) {
+        if self.wanted.lock().contains(room) {
+            self.outlet.publication(room.clone(), envelope);
+        }
+    }
+
+    fn remember(&self, _room: &RoomName, _epoch: Epoch, _entries: &[Entry]) {}
+
+    fn subscribe(&self, room: &RoomName) {
+        self.wanted.lock().insert(room.clone());
+        self.outlet.tell(BusEvent::Subscribed(vec![room.clone()]));
+    }
+
+    fn unsubscribe(&self, room: &RoomName) {
+        self.wanted.lock().remove(room);
+    }
+
+    async fn recall(&self, _room: &RoomName, _epoch: Epoch) -> Option<Recent> {
+        None
+    }
+
+    fn announce(&self, _room: &RoomName, _count: u64) {}
+
+    async fn presence(&self, _room: &RoomName) -> Vec<(NodeId, u64)> {
+        Vec::new()
+    }
+
+    fn is_up(&self) -> bool {
+        true
+    }
+
+    async fn close(&self) {
+        self.outlet.close();
+        self.stop.token().cancel();
+    }
+}
