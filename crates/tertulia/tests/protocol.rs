@@ -63,6 +63,25 @@ async fn requests_may_be_pipelined_and_take_effect_in_order() {
 }
 
 #[tokio::test]
+async fn frames_that_come_together_are_answered_together() {
+    use tokio::io::AsyncWriteExt;
+    let node = alone().await;
+    let mut ana = node.guest("Ana").await;
+    // In one segment, and short enough to be buffered whole behind the join, which takes its time.
+    let frames = [json!({"type": "join", "room": "r"}), json!({"type": "ping", "ref": "p"})];
+    let bytes: Vec<u8> = frames
+        .iter()
+        .flat_map(|frame| {
+            let text = frame.to_string().into_bytes();
+            [vec![0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], text].concat()
+        })
+        .collect();
+    ana.stream().write_all(&bytes).await.unwrap();
+    ana.expect("joined").await;
+    assert_eq!(ana.expect("pong").await["ref"], "p");
+}
+
+#[tokio::test]
 async fn sending_again_never_makes_a_second_message() {
     let node = alone().await;
     let (mut ana, mut ben) = (node.guest("Ana").await, node.guest("Ben").await);

@@ -81,7 +81,7 @@ impl Session {
                 continue;
             }
             let may_read = self.work.is_none() && !conn.is_draining() && conn.may_read();
-            if may_read && self.wire.has_rest() {
+            if may_read && self.wire.is_paused() {
                 if let Some(reason) = self.read() {
                     return reason;
                 }

@@ -25,6 +25,8 @@ pub(crate) struct Wire {
     engine: WebSocketContext,
     /// Bytes that were read but not looked at, because a request before them takes its time.
     rest: Vec<u8>,
+    /// Whether to go on before reading more: there may be whole frames in `rest` or in the engine's own buffer.
+    paused: bool,
 }
 
 /// Why nothing more comes in.
@@ -55,17 +57,21 @@ impl Wire {
             .write_buffer_size(ENGINE_BYTES)
             .max_message_size(Some(proto::FRAME_BYTES_MAX))
             .max_frame_size(Some(proto::FRAME_BYTES_MAX));
-        Self { engine: WebSocketContext::new(Role::Server, Some(config)), rest: early.to_vec() }
+        Self {
+            engine: WebSocketContext::new(Role::Server, Some(config)),
+            rest: early.to_vec(),
+            paused: !early.is_empty(),
+        }
     }
 
-    /// Whether bytes wait that were read before.
-    pub(crate) fn has_rest(&self) -> bool {
-        !self.rest.is_empty()
+    /// Whether there may be requests that were read before.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Reads once from the socket and gives every whole text to `take`, which says whether to go on.
     pub(crate) fn read(&mut self, conn: &Conn, take: &mut dyn FnMut(&str) -> bool) -> Result<Read_, Stop> {
-        if self.has_rest() {
+        if std::mem::take(&mut self.paused) {
             let rest = std::mem::take(&mut self.rest);
             return self.consume(&rest, conn, take);
         }
@@ -84,6 +90,7 @@ impl Wire {
                 Ok(Message::Text(text)) => {
                     if !take(&text) {
                         self.rest = input.bytes.to_vec();
+                        self.paused = true;
                         return Ok(Read_::Paused);
                     }
                 }
