@@ -139,6 +139,11 @@ impl Client {
         Vec::from_iter::<VecDeque<Value>>(these)
     }
 
+    /// How many frames of a kind have come that nobody has asked for.
+    pub fn heard_already(&self, kind: &str) -> usize {
+        self.waiting.iter().filter(|frame| frame["type"] == kind).count()
+    }
+
     /// Reads until the node closes: the close frame, if it sent one.
     ///
     /// # Panics

@@ -6,6 +6,8 @@
 use std::time::{Duration, Instant};
 
 pub mod client;
+pub mod cluster;
+pub mod haproxy;
 pub mod node;
 pub mod postgres;
 pub mod process;

@@ -161,6 +161,17 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Waits until a metric is as it should be.
+    ///
+    /// # Panics
+    /// When it does not become so.
+    pub async fn until(&self, series: &str, is_right: impl Fn(f64) -> bool) {
+        let right = patience(Duration::from_secs(20), async || is_right(self.metric(series).await).then_some(()));
+        assert!(right.await.is_some(), "{series} stays {}: {}", self.metric(series).await, self.log());
+    }
+}
+
 /// Sends bytes and reads until the other side closes: status, head and body; `None` if nobody answers.
 pub async fn raw_http(address: SocketAddr, request: &[u8]) -> Option<(u16, String, String)> {
     let mut stream = TcpStream::connect(address).await.ok()?;
