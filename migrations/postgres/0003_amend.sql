@@ -16,12 +16,15 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    locked text;
     now_ms timestamptz;
     found_row record;
     next_rev bigint;
 BEGIN
     -- The same order as in tertulia_append, so that the two never wait for each other in a circle.
-    PERFORM 1 FROM heads h WHERE h.room = ANY (rooms) ORDER BY h.room FOR NO KEY UPDATE;
+    FOR locked IN SELECT DISTINCT p.room COLLATE "C" FROM unnest(rooms) AS p (room) ORDER BY 1 LOOP
+        PERFORM 1 FROM heads h WHERE h.room = locked FOR NO KEY UPDATE;
+    END LOOP;
     now_ms := date_trunc('milliseconds', clock_timestamp());
 
     FOR i IN 1 .. cardinality(rooms) LOOP
