@@ -16,19 +16,24 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    locked text;
     now_ms timestamptz;
-    found_row messages%ROWTYPE;
+    found_row record;
     next_rev bigint;
 BEGIN
     -- The same order as in tertulia_append, so that the two never wait for each other in a circle.
-    PERFORM 1 FROM heads h WHERE h.room = ANY (rooms) ORDER BY h.room FOR NO KEY UPDATE;
+    FOR locked IN SELECT DISTINCT p.room COLLATE "C" FROM unnest(rooms) AS p (room) ORDER BY 1 LOOP
+        PERFORM 1 FROM heads h WHERE h.room = locked FOR NO KEY UPDATE;
+    END LOOP;
     now_ms := date_trunc('milliseconds', clock_timestamp());
 
     FOR i IN 1 .. cardinality(rooms) LOOP
-        SELECT m.* INTO found_row FROM messages m WHERE m.room = rooms[i] AND m.seq = seqs[i];
+        -- A range in order, as in tertulia_append: it keeps the planner on the index on (room, seq).
+        SELECT m.ctid AS place, m.* INTO found_row FROM messages m
+        WHERE m.room = rooms[i] AND m.seq BETWEEN seqs[i] AND seqs[i] ORDER BY m.seq LIMIT 1;
         idx := i;
         status := CASE
-            WHEN NOT FOUND THEN 3
+            WHEN found_row.seq IS NULL THEN 3
             WHEN found_row.author <> people[i] THEN 4
             WHEN found_row.deleted AND texts[i] IS NULL THEN 1
             WHEN found_row.deleted THEN 3
@@ -42,8 +47,8 @@ BEGIN
                 text = coalesce(texts[i], ''),
                 deleted = texts[i] IS NULL,
                 edited_at = CASE WHEN texts[i] IS NULL THEN m.edited_at ELSE now_ms END
-            WHERE m.room = rooms[i] AND m.seq = seqs[i]
-            RETURNING m.* INTO found_row;
+            WHERE m.room = rooms[i] AND m.ctid = found_row.place
+            RETURNING m.ctid AS place, m.* INTO found_row;
         END IF;
         seq := found_row.seq;
         rev := found_row.rev;

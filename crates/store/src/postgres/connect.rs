@@ -14,13 +14,20 @@ use crate::{StoreError, migrations};
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// What the server must know about us. Isolation is set here because the append relies on it and a database may have another
-/// default; `synchronous_commit` is not, because a weak setting must be seen, not papered over.
+/// default; `synchronous_commit` is not, because a weak setting must be seen, not papered over. All we ever do is look things
+/// up by an index, so plans are made once and without the joins that read whole tables: asked for a thousand heads, the
+/// planner would otherwise read them all.
 const INTRODUCE: &str = "
     SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',
         set_config('default_transaction_isolation', 'read committed', false),
         set_config('statement_timeout', $1, false),
         set_config('lock_timeout', $2, false),
-        set_config('idle_in_transaction_session_timeout', $1, false)";
+        set_config('idle_in_transaction_session_timeout', $1, false),
+        set_config('plan_cache_mode', 'force_generic_plan', false),
+        set_config('enable_seqscan', 'off', false),
+        set_config('enable_hashjoin', 'off', false),
+        set_config('enable_mergejoin', 'off', false),
+        set_config('jit', 'off', false)";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

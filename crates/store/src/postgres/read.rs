@@ -8,12 +8,12 @@ use crate::row::{self, one_more};
 use crate::snapshot::Snapshot;
 use crate::{Heads, StoreError};
 
+/// A look-up for each room, not a join: a join may be planned as a walk over all heads.
 const HEADS: &str = "
     SELECT (SELECT value FROM settings WHERE key = 'epoch') AS epoch,
         ARRAY(
-            SELECT coalesce(h.head, 0)
-            FROM unnest($1) WITH ORDINALITY r (room, place) LEFT JOIN heads h ON h.room = r.room
-            ORDER BY r.place
+            SELECT coalesce((SELECT h.head FROM heads h WHERE h.room = r.room), 0)
+            FROM unnest($1) WITH ORDINALITY r (room, place) ORDER BY r.place
         ) AS heads";
 
 #[derive(FromRow)]

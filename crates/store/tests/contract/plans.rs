@@ -1,0 +1,49 @@
+//! That Postgres finds its rows by the index meant for them, when statistics speak against it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{Post, Store};
+use testkit::postgres::Postgres;
+
+use crate::house::*;
+
+/// As many rooms with one message each as make a planner believe that a room is as good as a key.
+const QUIET_ROOMS: &str = "
+    INSERT INTO messages (room, seq, rev, id, text_hash, author, author_name, text, at)
+    SELECT 'quiet-' || n, 1, 1, gen_random_uuid(), '\\x00', gen_random_uuid(), 'Ana', 'a word', now()
+    FROM generate_series(1, 3000) n;
+    INSERT INTO heads SELECT room, 1 FROM messages;
+    ANALYZE";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_made_among_quiet_rooms_stays_right_when_one_fills() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let store: Arc<dyn Store> = Arc::new(postgres(&url).await);
+    server.execute(database, QUIET_ROOMS);
+    for round in 0..10 {
+        let batch: Vec<Post> = (0..200).map(|n| post("busy", round * 200 + n, "a word")).collect();
+        store.append(0, &batch).await.unwrap();
+        store.append(0, &batch).await.unwrap();
+        store.amend(0, &[edit("busy", round as u64 + 1, "another")]).await.unwrap();
+        store.changes(&room("busy"), round as u64 * 200, 50).await.unwrap();
+        store.tail(&room("busy"), 50).await.unwrap();
+    }
+    // Connections report what they read when they end at the latest.
+    store.close().await;
+    let counted = "SELECT (SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'messages') || ' ' ||
+        (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'messages')";
+    for _ in 0..100 {
+        let told = server.execute(database, counted);
+        let (written, read) = told.trim().split_once(' ').unwrap();
+        if written == "5000" {
+            // Each of 2,000 retries reads its own row, each page its own. Reading the room for each would be millions.
+            assert!(read.parse::<u64>().unwrap() < 10_000, "{read} rows read");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("Postgres does not say what was read");
+}
