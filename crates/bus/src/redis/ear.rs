@@ -179,7 +179,7 @@ impl Ear<'_> {
 }
 
 fn refused(error: &Error) -> Cause {
-    tracing::warn!(%error, "Redis did not take a subscription");
+    tracing::warn!(%error, "a command on the subscriber connection to Redis failed");
     Cause::Closed
 }
 
