@@ -7,7 +7,7 @@ use crate::Loss;
 /// Why a connection to Redis was given up. The label of `tertulia_bus_reconnects_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// It ended, or refused a subscription.
+    /// It ended, or a command on it failed.
     Closed,
     /// It brought nothing although canaries were published.
     Deaf,

@@ -40,7 +40,11 @@ impl Redis {
     /// As [`start`](Self::start).
     pub async fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let memory_only = ["--save", "", "--appendonly", "no"].iter();
+        Self::start_in(folder, memory_only.chain(arguments).map(|argument| (*argument).to_owned()).collect()).await
+    }
+
+    async fn start_in(folder: TempDir, arguments: Vec<String>) -> Self {
         let mut redis = Self { folder, port: 0, arguments, server: None };
         for _ in 0..5 {
             redis.port = free_port();
@@ -49,6 +53,24 @@ impl Redis {
             }
         }
         panic!("redis-server found no free port");
+    }
+
+    /// Starts a Sentinel that watches a server under the name `chat`, and needs nobody's agreement to replace it.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn start_sentinel_of(primary: &Self) -> Self {
+        let watch = primary.address();
+        let sentinel = format!(
+            "sentinel monitor chat {} {} 1\nsentinel down-after-milliseconds chat 500\nsentinel failover-timeout chat 2000\n",
+            watch.ip(),
+            watch.port()
+        );
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // A Sentinel keeps what it learns in its configuration file, and does not start without one.
+        let file = folder.path().join("sentinel.conf");
+        std::fs::write(&file, sentinel).expect("a file in a temporary folder");
+        Self::start_in(folder, vec![file.display().to_string(), "--sentinel".into()]).await
     }
 
     /// Where it listens.
@@ -136,10 +158,10 @@ impl Redis {
 
     async fn try_start(&mut self) -> bool {
         let command = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "redis-server", "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
-            .args(["--port", &self.port.to_string(), "--dir"])
-            .arg(self.folder.path())
+            .args(["--pdeathsig", "KILL", "redis-server"])
             .args(&self.arguments)
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--dir"])
+            .arg(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -6,7 +6,8 @@ use fred::types::Value;
 use tokio::time::MissedTickBehavior;
 
 use super::Shared;
-use super::pulse::{BEAT, Beat};
+use super::beat::Beat;
+use super::pulse::BEAT;
 use crate::metrics::Cause;
 
 /// Beats without an answer before the connection that took them is given up. fred notices most silent connections

@@ -11,6 +11,7 @@
 //! A node's own publications go to its outlet at once, and are dropped when they come back.
 //! Names of channels and keys: [`names`]. What Redis is trusted with: nothing.
 
+mod beat;
 mod config;
 mod ear;
 mod heart;

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use fred::error::Error;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::{HashesInterface, KeysInterface};
 use fred::types::Value;
 use parking_lot::Mutex;
@@ -138,7 +138,15 @@ async fn write(shared: &Shared, batch: &[(RoomName, u64)]) -> Option<Result<(), 
                     let _: () = pipeline.expire(key, EXPIRY_SECONDS, None).await?;
                 }
             }
-            pipeline.all::<Value>().await.map(|_| ())
+            // What Redis itself refuses, for instance because somebody else uses the key, it would refuse again.
+            let unanswered = |error: &Error| {
+                matches!(
+                    error.kind(),
+                    ErrorKind::Timeout | ErrorKind::Canceled | ErrorKind::IO | ErrorKind::Backpressure
+                )
+            };
+            let mut errors = pipeline.try_all::<Value>().await.into_iter().filter_map(Result::err);
+            errors.find(unanswered).map_or(Ok(()), Err)
         })
         .await
 }

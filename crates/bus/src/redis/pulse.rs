@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use proto::NodeId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::beat::Beat;
 
 /// How often a node says that it is there.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
@@ -22,38 +23,6 @@ const DEAF_AFTER: Duration = Duration::from_millis(3_200);
 const GONE_AFTER: Duration = Duration::from_secs(5);
 /// How long a node listens before it takes silence for absence.
 const LISTEN_FIRST: Duration = Duration::from_secs(2);
-
-/// What a node says on the nodes' channel: version, what it says, who, and the beat's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Beat {
-    pub(super) node: NodeId,
-    pub(super) number: u64,
-    pub(super) goodbye: bool,
-}
-
-impl Beat {
-    const VERSION: u8 = 1;
-
-    pub(super) fn encode(self) -> Bytes {
-        let mut out = BytesMut::with_capacity(18);
-        out.put_u8(Self::VERSION);
-        out.put_u8(u8::from(self.goodbye));
-        out.put_u64_le(self.node.0);
-        out.put_u64_le(self.number);
-        out.freeze()
-    }
-
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (&[version, goodbye], rest) = bytes.split_first_chunk()?;
-        let (node, number) = rest.split_first_chunk()?;
-        let number = u64::from_le_bytes(number.try_into().ok()?);
-        (version == Self::VERSION).then_some(Self {
-            node: NodeId(u64::from_le_bytes(*node)),
-            number,
-            goodbye: goodbye == 1,
-        })
-    }
-}
 
 /// How far this node's heart-beats came, on one server.
 struct Canary {
@@ -217,16 +186,6 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_beat_reads_back_and_nothing_else_does() {
-        let beat = Beat { node: NodeId(7), number: 3, goodbye: true };
-        assert_eq!(Beat::decode(&beat.encode()), Some(beat));
-        for bad in [&b""[..], b"\x01", &beat.encode()[..17], b"\x02\x00aaaaaaaabbbbbbbb", b"\x01\x00aaaaaaaabbbbbbbbc"]
-        {
-            assert_eq!(Beat::decode(bad), None, "{bad:?}");
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn three_beats_taken_and_not_heard_are_deafness_and_none_taken_is_not() {

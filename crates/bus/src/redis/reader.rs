@@ -10,8 +10,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Shared;
+use super::beat::Beat;
 use super::names::Channel;
-use super::pulse::Beat;
 use crate::{BusEvent, Loss};
 
 /// A task of its own, so that subscribing never delays hearing. Ends with the connection.
@@ -67,4 +67,37 @@ fn take(shared: &Shared, message: &Message) {
 fn origin_of(envelope: &[u8]) -> Option<NodeId> {
     let origin = envelope.get(10..18)?.try_into().ok()?;
     Some(NodeId(u64::from_le_bytes(origin)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use fred::types::MessageKind;
+    use fred::types::config::Server;
+    use proto::RoomName;
+
+    use super::*;
+    use crate::{Bus, BusMetrics, RedisBus, RedisConfig};
+
+    #[tokio::test]
+    async fn messages_that_fred_had_no_room_for_are_told_as_a_lag() {
+        let metrics = BusMetrics::register(&prometheus::Registry::new()).unwrap();
+        let (bus, mut events) = RedisBus::start(RedisConfig::new("redis://127.0.0.1:1"), metrics).unwrap();
+        let room = RoomName::parse("lobby").unwrap();
+        bus.subscribe(&room);
+        let (from_fred, messages) = broadcast::channel(2);
+        for number in 0..5_u8 {
+            let channel = bus.shared.names.channel(&room);
+            let (value, server) = (Bytes::from(vec![number]).into(), Server::new("127.0.0.1", 1));
+            from_fred.send(Message { channel, value, kind: MessageKind::SMessage, server }).unwrap();
+        }
+        let _reader = Reader::start(&bus.shared, messages);
+        let mut next = async || tokio::time::timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap();
+        assert_eq!(next().await, BusEvent::Lost(Loss::Lag));
+        for number in 3..5 {
+            let publication = BusEvent::Publication { room: room.clone(), envelope: vec![number].into() };
+            assert_eq!(next().await, publication);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! reach across it. So an older text of an edited message is never handed out: the number that replaced it is missing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fred::bytes_utils::Str;
@@ -14,6 +15,7 @@ use fred::types::{ClusterHash, CustomCommand, Value};
 use parking_lot::Mutex;
 use proto::{Entry, Epoch, Frame, RoomName};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::Shared;
 use crate::Recent;
@@ -24,6 +26,8 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// Bytes that may wait for Redis, of all rooms. Beyond it entries are not remembered, and readers go to the store.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 const PIPELINE_MAX: usize = 64;
+/// Longer than this the store is the quicker way.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What waits to be written.
 pub(super) struct Writer {
@@ -120,8 +124,8 @@ fn on_key(command: &'static str, arguments: &[Value]) -> CustomCommand {
 
 pub(super) async fn recall(shared: &Shared, room: &RoomName, epoch: Epoch) -> Option<Recent> {
     let key = shared.names.recent(room);
-    let read = shared.voice.ask(|client| async move { client.hgetall::<HashMap<String, Bytes>, _>(key).await }).await;
-    rebuild(read?.ok()?, epoch)
+    let read = shared.voice.ask(|client| async move { client.hgetall::<HashMap<String, Bytes>, _>(key).await });
+    rebuild(timeout(PATIENCE, read).await.ok()??.ok()?, epoch)
 }
 
 /// `None` for another epoch, and for anything that this code would not have written.

@@ -56,7 +56,7 @@ async fn a_deaf_connection_is_found_and_replaced() {
     proxy.swallow_where(Way::ToClient, b"SSUBSCRIBE");
     south.lost(Loss::Deaf).await;
     let found = begin.elapsed();
-    assert!(found < Duration::from_millis(4_500), "found after {found:?}");
+    assert!(found < Duration::from_secs(5), "found after {found:?}");
     proxy.pass();
     south.reachable(true).await;
     south.subscribed(&rooms).await;
@@ -131,7 +131,7 @@ async fn a_pause_of_redis_costs_nothing_but_time() {
     let [north, mut south] = Node::pair(&redis).await;
     let lobby = [room("lobby")];
     south.joins(&lobby).await;
-    redis.pause(Duration::from_millis(1_500)).await;
+    redis.pause(Duration::from_secs(1)).await;
     all_arrive(&north, &mut south, &lobby).await;
     assert!(south.bus.is_up());
 }

@@ -10,3 +10,4 @@ mod cluster;
 mod people;
 mod recent;
 mod scene;
+mod sentinel;
