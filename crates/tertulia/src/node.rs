@@ -28,7 +28,7 @@ pub(crate) enum StartError {
     Listen { address: SocketAddr, error: std::io::Error },
     #[error("{0}")]
     Store(#[from] StoreError),
-    #[error("{0}")]
+    #[error("REDIS_URL cannot be used: {0}")]
     Bus(#[from] BusError),
     #[error("{0} To serve all the same, give --allow-weak-durability.")]
     Weak(String),

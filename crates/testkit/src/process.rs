@@ -12,11 +12,12 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// `$1` is the signal that ends the command; the command follows. It tells the command's id, then waits until the pipe
-/// ends or names another signal. The command is woken first, since a stopped process cannot hear anything else.
+/// ends or names another signal. The shell ignores what a terminal sends; the command must not inherit that.
+/// The command is woken first, since a stopped process cannot hear anything else.
 const KEEPER: &str = r#"
 signal=$1; shift
 trap '' INT HUP TERM
-"$@" </dev/null >&2 & child=$!
+(trap - INT HUP TERM; exec "$@") </dev/null >&2 & child=$!
 echo $child
 read -r asked
 kill -CONT $child; kill -${asked:-$signal} $child
