@@ -9,8 +9,11 @@ use crate::StoreError;
 pub(super) fn path(path_or_url: &str) -> Result<PathBuf, StoreError> {
     let path = path_or_url.strip_prefix("sqlite:").unwrap_or(path_or_url);
     let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() || path == ":memory:" || path.contains('?') {
-        return Err(StoreError::Refused(format!("{path_or_url:?} names no file: give a path, or sqlite: and a path")));
+    // A scheme that we do not know is a mistake, not a folder to be made.
+    if path.is_empty() || path == ":memory:" || path.contains('?') || path.contains("://") {
+        return Err(StoreError::Refused(format!(
+            "{path_or_url:?} names no store that we know: give postgres://…, sqlite: and a path, or a path"
+        )));
     }
     Ok(PathBuf::from(path))
 }
