@@ -50,7 +50,7 @@ impl Inner {
             }
         };
         match envelope.body {
-            Body::Entries(_) if envelope.epoch != self.epoch.get() => {
+            Body::Entries(_) if envelope.epoch != self.view.epoch() => {
                 // One of the two nodes is behind; whichever it is, the store knows the room's numbers.
                 self.note_epoch(envelope.epoch);
                 self.look_behind(&room, Cause::Version);

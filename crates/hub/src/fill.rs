@@ -45,9 +45,13 @@ impl Inner {
 
     /// Somebody knows of a higher number: waits a moment for it to come by itself, then reads.
     pub(crate) fn look_behind(self: &Arc<Self>, room: &Arc<Room>, cause: Cause) {
+        if std::mem::replace(&mut room.lock().looking, true) {
+            return; // that look is still to come, and will see this number too
+        }
         let (hub, room) = (self.clone(), room.clone());
         self.spawn(async move {
             tokio::time::sleep(hub.config.gap_wait).await;
+            room.lock().looking = false;
             hub.fill(&room, cause).await;
         });
     }
@@ -65,15 +69,11 @@ impl Inner {
                 return true; // it will be read when somebody joins
             }
             let Ok(_permit) = self.read_permit().await else { return false };
-            let changes = match self.store.changes(&room.name, after, READ_LEN).await {
-                Ok(changes) => changes,
-                Err(error) => {
-                    self.away(&error);
-                    return false;
-                }
+            let Ok(changes) = self.answered(self.store.changes(&room.name, after, READ_LEN).await) else {
+                return false;
             };
             self.note_epoch(changes.epoch);
-            if changes.epoch != self.epoch.get() {
+            if changes.epoch != self.view.epoch() {
                 return true;
             }
             let Changes { messages, complete_to, more, .. } = changes;

@@ -14,6 +14,11 @@ use crate::{Batch, HubError, Inner};
 /// How often a join may find that the ring has moved past what it read before it gives up.
 const TRIES: usize = 5;
 
+/// Bytes of messages in one answer, unless that would be fewer than [`PAGE_LEN_MIN`] messages.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// Messages that an answer has at least, where there are as many.
+const PAGE_LEN_MIN: usize = 100;
+
 /// What a listener wants to begin with.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask {
@@ -69,14 +74,23 @@ impl PageRead {
         &self.entries
     }
 
+    /// A range: what does not fit is cut off at its end, and the answer is complete to where it was cut.
+    fn of_changes(changes: store::Changes) -> Self {
+        let mut entries: Vec<Entry> = changes.messages.iter().map(proto::Message::entry).collect();
+        let fit = fitting(entries.iter());
+        let cut = fit < entries.len();
+        entries.truncate(fit);
+        let complete_to = if cut { entries.last().map_or(changes.after, |last| last.rev) } else { changes.complete_to };
+        Self { epoch: changes.epoch, complete_to, head: changes.head, more: changes.more || cut, entries }
+    }
+
+    /// The newest: what does not fit is cut off at the old end.
     fn of_tail(tail: store::Tail) -> Self {
-        Self {
-            epoch: tail.epoch,
-            complete_to: tail.head,
-            head: tail.head,
-            more: tail.more,
-            entries: tail.messages.iter().map(proto::Message::entry).collect(),
-        }
+        let mut entries: Vec<Entry> = tail.messages.iter().map(proto::Message::entry).collect();
+        let fit = fitting(entries.iter().rev());
+        let cut = fit < entries.len();
+        entries.drain(..entries.len() - fit);
+        Self { epoch: tail.epoch, complete_to: tail.head, head: tail.head, more: tail.more || cut, entries }
     }
 
     /// Whether there are more in the direction that was asked.
@@ -132,13 +146,13 @@ impl Seat {
         self.detach();
         let hub = self.hub.clone();
         let warmed = hub.warm(&self.room).await?;
-        if self.from_ring(&ask, announce) {
+        if self.try_ring(&ask, announce) {
             hub.metrics.joined(warmed.unwrap_or(Source::Ring));
             return Ok(());
         }
         for _ in 0..TRIES {
             let read = self.read(&ask).await?;
-            if self.from_page(&read, announce) {
+            if self.try_page(&read, announce) {
                 hub.metrics.joined(Source::Store);
                 return Ok(());
             }
@@ -148,10 +162,10 @@ impl Seat {
     }
 
     /// Answers from the ring if it holds all that was asked for.
-    fn from_ring(&mut self, ask: &Ask, announce: Announce<'_>) -> bool {
+    fn try_ring(&mut self, ask: &Ask, announce: Announce<'_>) -> bool {
         let room = self.room.clone();
         let mut state = room.lock();
-        let (epoch, head) = (self.hub.epoch.get(), state.sequence.known());
+        let (epoch, head) = (self.hub.view.epoch(), state.sequence.known());
         if !state.is_warm() {
             return false;
         }
@@ -175,15 +189,14 @@ impl Seat {
     /// Reads a page from the store.
     async fn read(&self, ask: &Ask) -> Result<Read, HubError> {
         if let Some(at) = ask.position
-            && is_of(at, self.hub.epoch.get())
+            && is_of(at, self.hub.view.epoch())
         {
             let page = self.hub.page(ReadKey::After(self.room.name.clone(), at.after)).await?;
             if at.after <= page.head {
                 return Ok(Read { page, kind: Kind::Range });
             }
             // The read may have begun before this position was given out; a head read now has not.
-            let heads =
-                self.hub.store.heads(std::slice::from_ref(&self.room.name)).await.map_err(|e| self.hub.away(&e))?;
+            let heads = self.hub.answered(self.hub.store.heads(std::slice::from_ref(&self.room.name)).await)?;
             if heads.heads.first().is_some_and(|head| at.after <= *head) {
                 let page = self.hub.page(ReadKey::After(self.room.name.clone(), at.after)).await?;
                 return Ok(Read { page, kind: Kind::Range });
@@ -194,12 +207,12 @@ impl Seat {
     }
 
     /// Answers with a page from the store. `false` if the ring no longer reaches back to it, or its epoch is over.
-    fn from_page(&mut self, Read { page, kind }: &Read, announce: Announce<'_>) -> bool {
+    fn try_page(&mut self, Read { page, kind }: &Read, announce: Announce<'_>) -> bool {
         let reset = *kind == Kind::Reset;
         self.hub.note_epoch(page.epoch);
         let room = self.room.clone();
         let mut state = room.lock();
-        if page.epoch != self.hub.epoch.get() {
+        if page.epoch != self.hub.view.epoch() {
             return false;
         }
         // A range that was cut goes on; of a tail, what is older is history.
@@ -269,27 +282,34 @@ impl Inner {
                 async move {
                     let _permit = hub.read_permit().await?;
                     let page = match key {
-                        ReadKey::After(name, after) => {
-                            let changes = hub.store.changes(&name, after, hub.config.page_len).await;
-                            changes.map(|changes| PageRead {
-                                epoch: changes.epoch,
-                                complete_to: changes.complete_to,
-                                head: changes.head,
-                                more: changes.more,
-                                entries: changes.messages.iter().map(proto::Message::entry).collect(),
-                            })
+                        ReadKey::After(name, after) => PageRead::of_changes(
+                            hub.answered(hub.store.changes(&name, after, hub.config.page_len).await)?,
+                        ),
+                        ReadKey::Tail(name, limit) => {
+                            PageRead::of_tail(hub.answered(hub.store.tail(&name, limit).await)?)
                         }
-                        ReadKey::Tail(name, limit) => hub.store.tail(&name, limit).await.map(PageRead::of_tail),
                         ReadKey::Before(name, seq, limit) => {
-                            hub.store.before(&name, seq, limit).await.map(PageRead::of_tail)
+                            PageRead::of_tail(hub.answered(hub.store.before(&name, seq, limit).await)?)
                         }
                     };
-                    page.map(Arc::new).map_err(|error| hub.away(&error))
+                    Ok(Arc::new(page))
                 }
                 .boxed()
             })
             .await
     }
+}
+
+/// How many entries one answer may have: a hundred, and more as long as they are small.
+fn fitting<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
+    let mut bytes = 0;
+    entries
+        .enumerate()
+        .take_while(|(index, entry)| {
+            bytes += entry.frame.wire().len();
+            *index < PAGE_LEN_MIN || bytes <= PAGE_BYTES
+        })
+        .count()
 }
 
 /// Whether a position belongs to this epoch; one without an epoch means the current one.

@@ -35,7 +35,7 @@ use std::sync::atomic::AtomicBool;
 use bus::{Bus, BusEvent};
 use parking_lot::Mutex;
 use proto::{Body, Envelope, RoomName, User, to_client};
-use store::{EpochCell, Store};
+use store::{Store, StoreError, StoreView};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,7 +62,7 @@ pub(crate) struct Inner {
     pub(crate) rooms: Rooms,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) epoch: Arc<EpochCell>,
+    pub(crate) view: Arc<StoreView>,
     pub(crate) config: HubConfig,
     pub(crate) metrics: HubMetrics,
     pub(crate) budget: Arc<RingBudget>,
@@ -83,7 +83,7 @@ impl Hub {
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         events: mpsc::Receiver<BusEvent>,
-        epoch: Arc<EpochCell>,
+        view: Arc<StoreView>,
         config: HubConfig,
         metrics: HubMetrics,
     ) -> Self {
@@ -91,7 +91,7 @@ impl Hub {
             rooms: Rooms::new(),
             store,
             bus,
-            epoch,
+            view,
             budget: RingBudget::new(config.rings_bytes_max),
             reads: Semaphore::new(config.reads_max),
             pages: SingleFlight::new(),
@@ -142,10 +142,16 @@ impl Hub {
         self.inner.bus.is_up()
     }
 
+    /// Whether the store answered when it was last asked.
+    pub fn store_is_up(&self) -> bool {
+        self.inner.view.is_up()
+    }
+
     /// Brings the gauges up to date, before they are read.
     pub fn observe(&self) {
         self.inner.metrics.rooms_active.set(self.inner.rooms.len() as i64);
         self.inner.metrics.ring_bytes.set(self.inner.budget.used() as i64);
+        self.inner.metrics.store_up.set(self.inner.view.is_up().into());
     }
 
     /// Ends the hub's tasks. Seats may still be dropped afterwards.
@@ -159,7 +165,7 @@ impl Hub {
 impl Inner {
     pub(crate) fn publish(&self, room: &RoomName, body: Body) {
         let published_at_us = events::now_us();
-        let envelope = Envelope { epoch: self.epoch.get(), origin: self.bus.node(), published_at_us, body };
+        let envelope = Envelope { epoch: self.view.epoch(), origin: self.bus.node(), published_at_us, body };
         self.bus.publish(room, envelope.encode());
     }
 
@@ -167,10 +173,13 @@ impl Inner {
         self.reads.acquire().await.map_err(|_| HubError::Away)
     }
 
-    /// Logs what the store said; listeners only need to know that it is away.
-    pub(crate) fn away(&self, error: &store::StoreError) -> HubError {
-        tracing::warn!(%error, "a room could not be read");
-        HubError::Away
+    /// Takes what the store answered and notes whether it did. Listeners only need to know that it is away.
+    pub(crate) fn answered<T>(&self, answer: Result<T, StoreError>) -> Result<T, HubError> {
+        self.view.note(&answer);
+        answer.map_err(|error| {
+            tracing::warn!(%error, "a room could not be read");
+            HubError::Away
+        })
     }
 
     /// Starts a task that ends with the hub.

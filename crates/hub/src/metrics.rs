@@ -14,6 +14,7 @@ const SECONDS: [f64; 14] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 pub struct HubMetrics {
     pub(crate) rooms_active: IntGauge,
     pub(crate) ring_bytes: IntGauge,
+    pub(crate) store_up: IntGauge,
     pub(crate) sweep_found: IntCounter,
     pub(crate) gap_fill_seconds: Histogram,
     pub(crate) bus_lag_seconds: Histogram,
@@ -91,6 +92,7 @@ impl HubMetrics {
         let metrics = Self {
             rooms_active: IntGauge::new("tertulia_rooms_active", "Rooms that this node listens to.")?,
             ring_bytes: IntGauge::new("tertulia_ring_bytes", "Bytes of recent frames held for returning clients.")?,
+            store_up: IntGauge::new("tertulia_store_up", "1 if the store answered when it was last asked.")?,
             sweep_found: IntCounter::new(
                 "tertulia_sweep_found_total",
                 "Rooms that only the slow sweep found behind the store: a publication was lost and nobody noticed.",
@@ -108,6 +110,7 @@ impl HubMetrics {
         Source::ALL.iter().for_each(|source| metrics.joins.with_label_values(&[source.as_str()]).reset());
         registry.register(Box::new(metrics.rooms_active.clone()))?;
         registry.register(Box::new(metrics.ring_bytes.clone()))?;
+        registry.register(Box::new(metrics.store_up.clone()))?;
         registry.register(Box::new(metrics.sweep_found.clone()))?;
         registry.register(Box::new(metrics.gap_fill_seconds.clone()))?;
         registry.register(Box::new(metrics.bus_lag_seconds.clone()))?;

@@ -31,7 +31,11 @@ pub(crate) struct State {
     pub(crate) sequence: Sequence,
     pub(crate) members: Arc<Vec<Arc<Member>>>,
     pub(crate) presence: Presence,
+    /// Whether a skipped number is being seen to.
     pub(crate) filling: bool,
+    /// Whether a look for higher numbers is about to be taken.
+    pub(crate) looking: bool,
+    /// What came since the flusher last looked: it never waits, so this is what comes during one round.
     owed: Vec<Entry>,
     flushing: bool,
     pins: usize,
@@ -47,6 +51,7 @@ impl Room {
                 members: Arc::default(),
                 presence: Presence::default(),
                 filling: false,
+                looking: false,
                 owed: Vec::new(),
                 flushing: false,
                 pins: 0,

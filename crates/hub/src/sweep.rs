@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use proto::{Epoch, RoomName};
 
 use crate::Inner;
@@ -26,7 +27,7 @@ impl Inner {
             self.compare(self.rooms.all(), cause).await;
             // A node that nobody listens on still writes epochs on what it publishes.
             if self.rooms.len() == 0
-                && let Ok(epoch) = self.store.epoch().await
+                && let Ok(epoch) = self.answered(self.store.epoch().await)
             {
                 self.note_epoch(epoch);
             }
@@ -44,11 +45,14 @@ impl Inner {
             if cause == Cause::Sweep {
                 tokio::time::sleep(self.config.sweep_grace).await;
             }
-            for (room, head) in behind {
+            let fills = futures_util::stream::iter(behind);
+            // In a quiet cluster this is nobody; with Redis away it may be every room, and none should wait for all others.
+            let at_once = self.config.reads_max;
+            let heal = async |(room, head): (Arc<Room>, u64)| {
                 {
                     let state = room.lock();
                     if state.sequence.known() >= head {
-                        continue;
+                        return;
                     }
                     if cause == Cause::Sweep && !state.filling {
                         self.metrics.sweep_found.inc();
@@ -56,7 +60,8 @@ impl Inner {
                     }
                 }
                 self.fill(&room, cause).await;
-            }
+            };
+            fills.for_each_concurrent(at_once, heal).await;
         }
     }
 
@@ -73,13 +78,7 @@ impl Inner {
             return Vec::new();
         }
         let names: Vec<RoomName> = warm.iter().map(|(room, _)| room.name.clone()).collect();
-        let heads = match self.store.heads(&names).await {
-            Ok(heads) => heads,
-            Err(error) => {
-                tracing::debug!(%error, "heads could not be compared");
-                return Vec::new();
-            }
-        };
+        let Ok(heads) = self.answered(self.store.heads(&names).await) else { return Vec::new() };
         self.note_epoch(heads.epoch);
         let mut behind = Vec::new();
         for ((room, known), head) in warm.into_iter().zip(heads.heads) {
@@ -109,7 +108,7 @@ impl Inner {
     /// Takes note of an epoch that came with a read. A new one is confirmed by a read of its own, since an answer that was
     /// long under way may bring the old one after the new; then every room starts again.
     pub(crate) fn note_epoch(self: &Arc<Self>, seen: Epoch) {
-        if seen == self.epoch.get() || self.checking_epoch.swap(true, Ordering::AcqRel) {
+        if seen == self.view.epoch() || self.checking_epoch.swap(true, Ordering::AcqRel) {
             return;
         }
         let hub = self.clone();
@@ -118,7 +117,7 @@ impl Inner {
                 match hub.store.epoch().await {
                     Ok(epoch) => {
                         hub.checking_epoch.store(false, Ordering::Release);
-                        if hub.epoch.set(epoch) {
+                        if hub.view.set_epoch(epoch) {
                             tracing::warn!(%epoch, "the history has a new epoch: every client starts afresh");
                             hub.rooms.all().iter().for_each(|room| room.reset());
                         }

@@ -63,9 +63,9 @@ impl Inner {
 
     async fn start_of(self: &Arc<Self>, room: &Room) -> Result<Start, HubError> {
         let _permit = self.read_permit().await?;
-        let epoch = self.epoch.get();
+        let epoch = self.view.epoch();
         if let Some(recent) = self.bus.recall(&room.name, epoch).await {
-            let heads = self.store.heads(std::slice::from_ref(&room.name)).await.map_err(|e| self.away(&e))?;
+            let heads = self.answered(self.store.heads(std::slice::from_ref(&room.name)).await)?;
             self.note_epoch(heads.epoch);
             let head = heads.heads.first().copied().unwrap_or(0);
             if heads.epoch == epoch
@@ -75,7 +75,7 @@ impl Inner {
                 return Ok(Start { after, complete_to, entries, source: Source::Cache });
             }
         }
-        let newest = self.store.newest_changes(&room.name, self.config.ring_span).await.map_err(|e| self.away(&e))?;
+        let newest = self.answered(self.store.newest_changes(&room.name, self.config.ring_span).await)?;
         self.note_epoch(newest.epoch);
         Ok(Start {
             after: newest.after,

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bus::Bus;
 use proto::to_client::Kept;
 use proto::{Body, Entry, Envelope, RoomName};
-use store::{EpochCell, Outcome, Store, StoreError};
+use store::{Outcome, Store, StoreError, StoreView};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +23,9 @@ pub(crate) struct Lane {
     pub(crate) number: usize,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) epoch: Arc<EpochCell>,
+    pub(crate) view: Arc<StoreView>,
     pub(crate) config: LaneConfig,
     pub(crate) metrics: RoomLogMetrics,
-    pub(crate) store_up: Arc<AtomicBool>,
 }
 
 impl Lane {
@@ -51,7 +49,6 @@ impl Lane {
                 waiting.push_back(next);
             }
             let kept = self.keep(batch::take(&mut waiting, &self.config)).await;
-            self.store_up.store(kept, Ordering::Relaxed);
             if !kept {
                 self.give_up_on_the_oldest(&mut waiting);
             }
@@ -66,7 +63,7 @@ impl Lane {
         match self.persist(&items, 0..items.len()).await {
             Ok(outcomes) => {
                 self.publish(&outcomes);
-                self.settle(waiting, outcomes.into_iter().map(settled));
+                self.settle(waiting, outcomes.into_iter().map(|outcome| settled(outcome, &items)));
                 true
             }
             // One item that the store will never take must not take its neighbours with it.
@@ -74,15 +71,16 @@ impl Lane {
                 for (index, alone) in waiting.into_iter().enumerate() {
                     let outcomes = self.persist(&items, index..index + 1).await.unwrap_or_default();
                     self.publish(&outcomes);
-                    let answer = outcomes.into_iter().next().map_or(Err(unknown()), settled);
+                    let answer = outcomes.into_iter().next().map_or(Err(refused()), |outcome| settled(outcome, &items));
                     self.settle(vec![alone], std::iter::once(answer));
                 }
                 true
             }
             Err(error) => {
                 tracing::error!(lane = self.number, %error, jobs = waiting.len(), "a batch could not be kept");
-                self.settle(waiting, std::iter::repeat_with(|| Err(unknown())));
-                !error.is_passing()
+                let away = error.is_passing();
+                self.settle(waiting, std::iter::repeat_with(|| Err(if away { unknown() } else { refused() })));
+                !away
             }
         }
     }
@@ -97,6 +95,7 @@ impl Lane {
                 Items::Posts(posts) => self.store.append(self.number, &posts[range.clone()]).await,
                 Items::Amendments(asked) => self.store.amend(self.number, &asked[range.clone()]).await,
             };
+            self.view.note(&answer);
             match answer {
                 Ok(outcomes) if outcomes.len() == range.len() => return Ok(outcomes),
                 Ok(outcomes) => {
@@ -106,9 +105,6 @@ impl Lane {
                 Err(error) if error.is_passing() && began.elapsed() < self.config.patience => {
                     tracing::warn!(lane = self.number, %error, "the store is away, trying again");
                     self.metrics.retries.inc();
-                    if matches!(error, StoreError::Away(_)) {
-                        self.store_up.store(false, Ordering::Relaxed);
-                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY_LAST);
                 }
@@ -131,7 +127,7 @@ impl Lane {
             };
             rooms.entry(&message.room).or_default().insert(message.rev, message.entry());
         }
-        let (epoch, published_at_us) = (self.epoch.get(), now_us());
+        let (epoch, published_at_us) = (self.view.epoch(), now_us());
         for (room, entries) in rooms {
             let entries: Vec<Entry> = entries.into_values().collect();
             self.bus.remember(room, epoch, &entries);
@@ -162,10 +158,17 @@ fn unknown() -> AppendError {
     AppendError::Unknown { retry_after_ms: 1000 }
 }
 
-fn settled(outcome: Outcome) -> Result<Kept, AppendError> {
+/// The store answered that it will not: a full disk, missing rights. An operator must see to it, so nobody need hurry back.
+fn refused() -> AppendError {
+    AppendError::Unknown { retry_after_ms: 5000 }
+}
+
+fn settled(outcome: Outcome, items: &Items) -> Result<Kept, AppendError> {
     match outcome {
         Outcome::Kept(message) | Outcome::Known(message) => {
-            Ok(Kept { id: message.id, seq: message.seq, rev: message.rev, at: message.at })
+            // A post that was known may have changed since; its sender is told of the number it was kept under.
+            let rev = if matches!(items, Items::Posts(_)) { message.seq } else { message.rev };
+            Ok(Kept { id: message.id, seq: message.seq, rev, at: message.at })
         }
         Outcome::IdTaken => Err(AppendError::IdTaken),
         Outcome::NotFound => Err(AppendError::NotFound),

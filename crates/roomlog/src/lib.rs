@@ -14,13 +14,12 @@ mod metrics;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bus::Bus;
 use proto::RoomName;
 use proto::to_client::Kept;
-use store::{Amendment, EpochCell, Post, Store};
+use store::{Amendment, Post, Store, StoreView};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
@@ -79,7 +78,6 @@ struct Waiting {
 pub struct RoomLog {
     lanes: Vec<mpsc::Sender<Waiting>>,
     metrics: RoomLogMetrics,
-    store_up: Arc<AtomicBool>,
     closing: CancellationToken,
     tasks: TaskTracker,
 }
@@ -89,13 +87,12 @@ impl RoomLog {
     pub fn start(
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
-        epoch: Arc<EpochCell>,
+        view: Arc<StoreView>,
         config: &LaneConfig,
         metrics: RoomLogMetrics,
     ) -> Self {
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let store_up = Arc::new(AtomicBool::new(true));
         let lanes = (0..store.lanes())
             .map(|number| {
                 let (sender, receiver) = mpsc::channel(config.queue_len);
@@ -103,17 +100,16 @@ impl RoomLog {
                     number,
                     store: store.clone(),
                     bus: bus.clone(),
-                    epoch: epoch.clone(),
+                    view: view.clone(),
                     config: config.clone(),
                     metrics: metrics.clone(),
-                    store_up: store_up.clone(),
                 };
                 tasks.spawn(lane.run(receiver, closing.clone()));
                 sender
             })
             .collect();
         tasks.close();
-        Self { lanes, metrics, store_up, closing, tasks }
+        Self { lanes, metrics, closing, tasks }
     }
 
     /// Puts a job into its room's lane. Jobs of one room take effect in the order they are submitted. Never waits: a full
@@ -130,11 +126,6 @@ impl RoomLog {
                 (waiting.settle)(Err(AppendError::Busy { retry_after_ms: 500 }));
             }
         }
-    }
-
-    /// Whether the last batch reached the store.
-    pub fn store_is_up(&self) -> bool {
-        self.store_up.load(Ordering::Relaxed)
     }
 
     /// Takes no more jobs, settles all that were taken, and ends the lanes.

@@ -5,7 +5,6 @@
 //! Absent on purpose: who is online, Redis, what a frame looks like.
 
 mod durability;
-mod epoch;
 mod error;
 mod metrics;
 mod migrations;
@@ -16,14 +15,15 @@ mod row;
 mod seats;
 mod snapshot;
 mod sqlite;
+mod view;
 
 pub use durability::Durability;
-pub use epoch::EpochCell;
 pub use error::StoreError;
 pub use metrics::StoreMetrics;
 pub use model::{Amendment, Change, Changes, Heads, Outcome, Post, Tail};
 pub use postgres::{PostgresConfig, PostgresStore};
 pub use sqlite::{SqliteConfig, SqliteStore};
+pub use view::StoreView;
 
 use async_trait::async_trait;
 use proto::{Epoch, RoomName};

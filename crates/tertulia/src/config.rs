@@ -103,7 +103,7 @@ pub(crate) struct ServeConfig {
     pub(crate) readers: u32,
 
     /// Serve even if the store's settings let a power cut lose acknowledged messages.
-    #[arg(long, env = "TERTULIA_ALLOW_WEAK_DURABILITY")]
+    #[arg(long, env = "TERTULIA_ALLOW_WEAK_DURABILITY", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) allow_weak_durability: bool,
 
     /// How logs are written: human, json, or auto (human on a terminal, JSON otherwise).
@@ -120,6 +120,14 @@ pub(crate) struct ServeConfig {
 }
 
 impl ServeConfig {
+    /// Orchestrators pass variables on that are set to nothing: nothing is meant.
+    fn forget_empty(&mut self) {
+        for text in [&mut self.database_url, &mut self.redis_url, &mut self.node_name, &mut self.secret] {
+            text.take_if(|text| text.is_empty());
+        }
+        self.allowed_origins.retain(|origin| !origin.is_empty());
+    }
+
     /// The name of this node: as given, or the host's.
     pub(crate) fn node_name(&self) -> String {
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -155,7 +163,9 @@ pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Command, clap
         args.splice(2..2, from_file);
         matches = Program::command().try_get_matches_from(&args)?;
     }
-    Ok(Program::from_arg_matches(&matches)?.command)
+    let Command::Serve(mut config) = Program::from_arg_matches(&matches)?.command;
+    config.forget_empty();
+    Ok(Command::Serve(config))
 }
 
 /// The file's keys as flags, without those that a flag or a variable already decided.

@@ -10,7 +10,7 @@ use hub::{Hub, HubConfig, HubMetrics};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGaugeVec, Opts, Registry};
 use roomlog::{LaneConfig, RoomLog, RoomLogMetrics};
-use store::{EpochCell, Store, StoreError};
+use store::{Store, StoreError, StoreView};
 use tokio::net::TcpListener;
 
 use crate::config::ServeConfig;
@@ -77,7 +77,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     about_ourselves(&registry, config)?;
     let store = open::store(config, &registry).await?;
     let (bus, events) = open::bus(config, &registry)?;
-    let epoch = Arc::new(EpochCell::new(store.epoch().await?));
+    let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
         Some(secret) => secret.clone(),
         None => store.secret(&fresh_secret()).await?,
@@ -85,13 +85,13 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let room_log = Arc::new(RoomLog::start(
         store.clone(),
         bus.clone(),
-        epoch.clone(),
+        view.clone(),
         &LaneConfig::default(),
         RoomLogMetrics::register(&registry)?,
     ));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
     let hub_config = HubConfig { reads_max, ..HubConfig::default() };
-    let hub = Hub::start(store.clone(), bus.clone(), events, epoch, hub_config, HubMetrics::register(&registry)?);
+    let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, HubMetrics::register(&registry)?);
     let gateway_config = GatewayConfig {
         node_name: config.node_name(),
         guests: config.guests,

@@ -21,9 +21,7 @@ const LOCAL_EVENTS: usize = 65_536;
 pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<Arc<dyn Store>, StartError> {
     let metrics = StoreMetrics::register(registry)?;
     let store: Arc<dyn Store> = match config.database_url.as_deref() {
-        Some(url) if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
-            Arc::new(postgres(url, config, &metrics).await?)
-        }
+        Some(url) if is_postgres(url) => Arc::new(postgres(url, config, &metrics).await?),
         Some(url) => Arc::new(sqlite(url, config, &metrics).await?),
         None => {
             let path = config.data_dir.join("tertulia.db");
@@ -43,6 +41,10 @@ pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<A
         tracing::warn!("{sentence}");
     }
     Ok(store)
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:") || url.starts_with("postgresql:")
 }
 
 async fn postgres(url: &str, config: &ServeConfig, metrics: &StoreMetrics) -> Result<PostgresStore, StartError> {
@@ -71,6 +73,13 @@ pub(crate) fn bus(
     registry: &Registry,
 ) -> Result<(Arc<dyn Bus>, mpsc::Receiver<BusEvent>), StartError> {
     let metrics = BusMetrics::register(registry)?;
+    let shares_store = config.database_url.as_deref().is_some_and(is_postgres);
+    if shares_store != config.redis_url.is_some() {
+        tracing::warn!(
+            "Postgres and Redis belong together: without Redis nodes on one Postgres hear each other only after seconds, and \
+             on SQLite there is no other node to hear"
+        );
+    }
     let Some(url) = &config.redis_url else {
         let (bus, events) = LocalBus::with_metrics(LOCAL_EVENTS, metrics);
         return Ok((Arc::new(bus), events));

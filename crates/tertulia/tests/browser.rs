@@ -1,5 +1,8 @@
 //! The page in a real browser: on a node alone, and on two nodes behind the front door.
 
+// A test fails by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -29,7 +32,8 @@ async fn the_page_keeps_its_promises_in_chromium() {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(600), tests).await.expect("the tests end").expect("node runs");
+    let output =
+        tokio::time::timeout(Duration::from_secs(600), tests).await.expect("the tests end").expect("node runs");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     for node in &cluster.nodes {

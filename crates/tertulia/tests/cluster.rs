@@ -1,5 +1,8 @@
 //! Several nodes are one chat: real Postgres, real Redis, real HAProxy.
 
+// A test fails by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

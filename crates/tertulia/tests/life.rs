@@ -1,5 +1,8 @@
 //! Starting, leaving and bad configuration, as an operator meets them.
 
+// A test fails by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::process::{Command, Output};
 use std::time::Duration;
 

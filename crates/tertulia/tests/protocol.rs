@@ -1,5 +1,8 @@
 //! `tertulia.v1` on a node alone: every request and its answer.
 
+// A test fails by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use serde_json::{Value, json};
 use testkit::node::{Node, NodeOptions};
 use testkit::replica::Replica;

@@ -23,7 +23,7 @@ pub(crate) async fn healthz(State(node): State<Arc<Node>>) -> Response {
         bus: &'static str,
         draining: bool,
     }
-    let (store, bus) = (node.room_log.store_is_up(), node.hub.bus_is_up());
+    let (store, bus) = (node.hub.store_is_up(), node.hub.bus_is_up());
     let word = |up| if up { "up" } else { "away" };
     Json(Health {
         status: if store && bus { "ok" } else { "degraded" },

@@ -17,6 +17,7 @@ impl Guest {
     ) -> Work {
         let (node, conn) = (self.node.clone(), self.conn.clone());
         async move {
+            conn.until_all_sent().await;
             let reference = reference.as_deref();
             match node.hub.history(&room, before, limit).await {
                 Ok(page) => {

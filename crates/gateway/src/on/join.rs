@@ -27,6 +27,7 @@ impl Guest {
         };
         let (node, conn) = (self.node.clone(), self.conn.clone());
         Ok(async move {
+            conn.until_all_sent().await;
             let joined = seat
                 .join(Ask { position, limit }, &mut |answer: &Answer<'_>| {
                     let head = Joined {

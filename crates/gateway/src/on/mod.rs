@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hub::Seat;
-use proto::{Code, FromClient, MessageId, Refusal, Request, RoomName, User, to_client};
+use proto::{Code, FromClient, Refusal, Request, RoomName, User, to_client};
 
 use crate::node::Node;
 use crate::ws::out::Conn;
@@ -43,6 +43,7 @@ impl Stranger {
     /// Answers; a guest if the hello was good.
     pub(crate) fn on(&self, request: Request) -> Option<Guest> {
         let reference = request.reference.as_deref();
+        let id = id_of(&request.ask);
         let user = match request.ask {
             FromClient::HelloName { name } => hello::with_name(&self.node, name),
             FromClient::HelloToken { token } => hello::with_token(&self.node, &token),
@@ -59,7 +60,7 @@ impl Stranger {
                 Some(Guest { node, conn, user, seats: HashMap::new(), typed_at: None })
             }
             Err(refusal) => {
-                self.node.refuse(&self.conn, reference, None, &refusal);
+                self.node.refuse(&self.conn, reference, id.as_deref(), &refusal);
                 None
             }
         }
@@ -70,10 +71,7 @@ impl Guest {
     /// Does what is asked, now or as work that takes its time.
     pub(crate) fn on(&mut self, Request { reference, ask }: Request) -> Option<Work> {
         let (node, conn) = (self.node.clone(), self.conn.clone());
-        let id = match &ask {
-            FromClient::Send { id, .. } => Some(*id),
-            _ => None,
-        };
+        let id = id_of(&ask);
         let done = match ask {
             FromClient::Join { room, position, limit } => {
                 self.on_join(reference.clone(), room, position, limit).map(Some)
@@ -97,7 +95,7 @@ impl Guest {
             }
         };
         done.unwrap_or_else(|refusal| {
-            node.refuse(&conn, reference.as_deref(), id.map(spelled).as_deref(), &refusal);
+            node.refuse(&conn, reference.as_deref(), id.as_deref(), &refusal);
             None
         })
     }
@@ -107,6 +105,10 @@ impl Guest {
     }
 }
 
-fn spelled(id: MessageId) -> String {
-    id.to_string()
+/// The id that an error must carry back: that of a `send`.
+fn id_of(ask: &FromClient) -> Option<String> {
+    match ask {
+        FromClient::Send { id, .. } => Some(id.to_string()),
+        _ => None,
+    }
 }

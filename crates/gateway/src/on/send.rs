@@ -6,7 +6,7 @@ use proto::{MessageId, Refusal, RoomName, Text, to_client};
 use roomlog::{AppendError, Job};
 use store::Post;
 
-use super::{Guest, spelled};
+use super::Guest;
 use crate::refusal;
 
 impl Guest {
@@ -34,7 +34,7 @@ impl Guest {
                 }
                 Err(error) => {
                     let refusal = refusal::of_append(&error);
-                    node.refuse(&conn, reference, Some(&spelled(id)), &refusal);
+                    node.refuse(&conn, reference, Some(&id.to_string()), &refusal);
                     if refusal.retry_after_ms.is_some() { "unavailable" } else { "rejected" }
                 }
             };

@@ -84,7 +84,8 @@ fn look_at(number: u64, conn: &Conn, now: u32, hello_wait: Duration, heartbeat: 
             conn.abandon(end.reason);
         }
     } else if !conn.is_welcome.load(Ordering::Relaxed) {
-        if u64::from(silent) > hello_wait.as_secs() {
+        // However busy it is otherwise.
+        if u64::from(now.saturating_sub(conn.began_at)) > hello_wait.as_secs() {
             conn.close("no_hello", 1008, "say hello first");
         }
     } else if silent > 2 * heartbeat + heartbeat / 2 {

@@ -35,10 +35,13 @@ pub(crate) struct Conn {
     out: Mutex<Out>,
     /// Wakes the connection's task: something waits to be written, or its end has come.
     pub(crate) nudge: Notify,
-    /// Sends that have not been acknowledged yet.
+    /// Sends that have not been acknowledged yet, and word of the last one that was.
     sends_waiting: AtomicU32,
+    all_sent: Notify,
     /// Seconds on the node's own clock at which something was last heard.
     pub(crate) heard_at: AtomicU32,
+    /// Seconds on the same clock at which the connection began.
+    pub(crate) began_at: u32,
     /// Whether `hello` has been answered.
     pub(crate) is_welcome: AtomicBool,
     /// Whether the node is leaving: the task says goodbye once everything accepted is acknowledged.
@@ -79,7 +82,9 @@ impl Conn {
             out: Mutex::default(),
             nudge: Notify::new(),
             sends_waiting: AtomicU32::new(0),
+            all_sent: Notify::new(),
             heard_at: AtomicU32::new(now),
+            began_at: now,
             is_welcome: AtomicBool::new(false),
             drain: AtomicBool::new(false),
             backlog_bytes_max,
@@ -198,8 +203,23 @@ impl Conn {
 
     pub(crate) fn send_ends(&self) {
         let before = self.sends_waiting.fetch_sub(1, Ordering::AcqRel);
+        if before == 1 {
+            self.all_sent.notify_waiters();
+        }
         if before == SENDS_WAITING || self.is_draining() {
             self.nudge.notify_one();
+        }
+    }
+
+    /// Waits until every send so far has been settled: what reads a room must find what was said before it.
+    pub(crate) async fn until_all_sent(&self) {
+        loop {
+            let mut sent = std::pin::pin!(self.all_sent.notified());
+            sent.as_mut().enable();
+            if !self.has_sends_waiting() {
+                return;
+            }
+            sent.await;
         }
     }
 
