@@ -50,18 +50,19 @@ impl Inner {
             }
         };
         match envelope.body {
-            Body::Entries(_) if envelope.epoch != self.epoch.get() => {
-                // One of the two nodes is behind; whichever it is, the store knows the room's numbers.
-                self.note_epoch(envelope.epoch);
-                self.look_behind(&room, Cause::Version);
-            }
             Body::Entries(entries) => {
                 if envelope.origin != self.bus.node() {
                     let lag = now_us().saturating_sub(envelope.published_at_us);
                     self.metrics.bus_lag_seconds.observe(Duration::from_micros(lag).as_secs_f64());
                 }
-                if room.take(self, entries) {
-                    self.fill_gap(&room);
+                match room.take(self, envelope.epoch, entries) {
+                    Some(false) => {}
+                    Some(true) => self.fill_gap(&room),
+                    None => {
+                        // One of the two nodes is behind; whichever it is, the store knows the room's numbers.
+                        self.note_epoch(envelope.epoch);
+                        self.look_behind(&room, Cause::Version);
+                    }
                 }
             }
             Body::Presence(beat) => self.on_beat(&room, envelope.origin, beat),

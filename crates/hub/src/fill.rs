@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use store::Changes;
-
 use crate::Inner;
 use crate::metrics::Cause;
 use crate::room::Room;
@@ -76,9 +74,8 @@ impl Inner {
             if changes.epoch != self.epoch.get() {
                 return true;
             }
-            let Changes { messages, complete_to, more, .. } = changes;
-            found += room.fill(self, messages.iter().map(proto::Message::entry).collect(), complete_to);
-            if !more {
+            found += room.fill(self, &changes);
+            if !changes.more {
                 break;
             }
         }

@@ -116,7 +116,7 @@ impl Seat {
     pub(crate) fn new(hub: &Arc<Inner>, name: &RoomName, user: User, outbox: Arc<dyn Outbox>) -> Self {
         let room = hub.rooms.pin(name, || {
             hub.bus.subscribe(name);
-            Room::new(name.clone(), Ring::new(hub.config.ring_bytes_max, hub.budget.clone()))
+            Room::new(name.clone(), hub.epoch.get(), Ring::new(hub.config.ring_bytes_max, hub.budget.clone()))
         });
         room.lock().presence.enter(&user);
         hub.presence_moved(&room);
@@ -132,15 +132,18 @@ impl Seat {
         self.detach();
         let hub = self.hub.clone();
         let warmed = hub.warm(&self.room).await?;
-        if self.from_ring(&ask, announce) {
+        if self.answer_from_ring(&ask, announce) {
             hub.metrics.joined(warmed.unwrap_or(Source::Ring));
             return Ok(());
         }
         for _ in 0..TRIES {
             let read = self.read(&ask).await?;
-            if self.from_page(&read, announce) {
+            if self.answer_from_page(&read, announce) {
                 hub.metrics.joined(Source::Store);
                 return Ok(());
+            }
+            if read.page.epoch != hub.epoch.get() {
+                hub.check_epoch().await.map_err(|error| hub.away(&error))?;
             }
             hub.warm(&self.room).await?;
         }
@@ -148,10 +151,10 @@ impl Seat {
     }
 
     /// Answers from the ring if it holds all that was asked for.
-    fn from_ring(&mut self, ask: &Ask, announce: Announce<'_>) -> bool {
+    fn answer_from_ring(&mut self, ask: &Ask, announce: Announce<'_>) -> bool {
         let room = self.room.clone();
-        let mut state = room.lock();
-        let (epoch, head) = (self.hub.epoch.get(), state.sequence.known());
+        let mut state = room.current(&self.hub.epoch);
+        let (epoch, head) = (state.epoch, state.sequence.known());
         if !state.is_warm() {
             return false;
         }
@@ -178,7 +181,7 @@ impl Seat {
             && is_of(at, self.hub.epoch.get())
         {
             let page = self.hub.page(ReadKey::After(self.room.name.clone(), at.after)).await?;
-            if at.after <= page.head {
+            if at.after <= page.head && is_of(at, page.epoch) {
                 return Ok(Read { page, kind: Kind::Range });
             }
             // The read may have begun before this position was given out; a head read now has not.
@@ -186,7 +189,9 @@ impl Seat {
                 self.hub.store.heads(std::slice::from_ref(&self.room.name)).await.map_err(|e| self.hub.away(&e))?;
             if heads.heads.first().is_some_and(|head| at.after <= *head) {
                 let page = self.hub.page(ReadKey::After(self.room.name.clone(), at.after)).await?;
-                return Ok(Read { page, kind: Kind::Range });
+                if is_of(at, page.epoch) {
+                    return Ok(Read { page, kind: Kind::Range });
+                }
             }
         }
         let page = self.hub.page(ReadKey::Tail(self.room.name.clone(), ask.limit)).await?;
@@ -194,12 +199,11 @@ impl Seat {
     }
 
     /// Answers with a page from the store. `false` if the ring no longer reaches back to it, or its epoch is over.
-    fn from_page(&mut self, Read { page, kind }: &Read, announce: Announce<'_>) -> bool {
+    fn answer_from_page(&mut self, Read { page, kind }: &Read, announce: Announce<'_>) -> bool {
         let reset = *kind == Kind::Reset;
-        self.hub.note_epoch(page.epoch);
         let room = self.room.clone();
-        let mut state = room.lock();
-        if page.epoch != self.hub.epoch.get() {
+        let mut state = room.current(&self.hub.epoch);
+        if page.epoch != state.epoch {
             return false;
         }
         // A range that was cut goes on; of a tail, what is older is history.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proto::{Epoch, RoomName};
+use store::StoreError;
 
 use crate::Inner;
 use crate::metrics::Cause;
@@ -62,17 +63,18 @@ impl Inner {
 
     /// The warm rooms that the store is ahead of, with the store's head.
     async fn behind(self: &Arc<Self>, rooms: &[Arc<Room>]) -> Vec<(Arc<Room>, u64)> {
-        let warm: Vec<(Arc<Room>, u64)> = rooms
+        let warm: Vec<(Arc<Room>, Epoch, u64)> = rooms
             .iter()
             .filter_map(|room| {
                 let state = room.lock();
-                (state.is_warm() && state.is_pinned()).then(|| (room.clone(), state.sequence.known()))
+                let counts = state.is_warm() && state.is_pinned();
+                counts.then(|| (room.clone(), state.epoch, state.sequence.known()))
             })
             .collect();
         if warm.is_empty() {
             return Vec::new();
         }
-        let names: Vec<RoomName> = warm.iter().map(|(room, _)| room.name.clone()).collect();
+        let names: Vec<RoomName> = warm.iter().map(|(room, ..)| room.name.clone()).collect();
         let heads = match self.store.heads(&names).await {
             Ok(heads) => heads,
             Err(error) => {
@@ -82,11 +84,13 @@ impl Inner {
         };
         self.note_epoch(heads.epoch);
         let mut behind = Vec::new();
-        for ((room, known), head) in warm.into_iter().zip(heads.heads) {
-            if head > known {
+        for ((room, epoch, known), head) in warm.into_iter().zip(heads.heads) {
+            if epoch != heads.epoch {
+                // Numbers of two histories say nothing about each other; the room is about to start again.
+            } else if head > known {
                 behind.push((room, head));
             } else if head < known {
-                self.head_fell(&room, known, heads.epoch).await;
+                self.head_fell(&room, known, epoch).await;
             }
         }
         behind
@@ -106,30 +110,30 @@ impl Inner {
         }
     }
 
-    /// Takes note of an epoch that came with a read. A new one is confirmed by a read of its own, since an answer that was
-    /// long under way may bring the old one after the new; then every room starts again.
+    /// Takes note of an epoch that came with a read or a publication. A new one is confirmed by a read of its own, since an
+    /// answer that was long under way may bring the old one after the new.
     pub(crate) fn note_epoch(self: &Arc<Self>, seen: Epoch) {
-        if seen == self.epoch.get() || self.checking_epoch.swap(true, Ordering::AcqRel) {
+        if seen == self.epoch.get() || self.noting_epoch.swap(true, Ordering::AcqRel) {
             return;
         }
         let hub = self.clone();
         self.spawn(async move {
-            loop {
-                match hub.store.epoch().await {
-                    Ok(epoch) => {
-                        hub.checking_epoch.store(false, Ordering::Release);
-                        if hub.epoch.set(epoch) {
-                            tracing::warn!(%epoch, "the history has a new epoch: every client starts afresh");
-                            hub.rooms.all().iter().for_each(|room| room.reset());
-                        }
-                        return;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "the epoch could not be read");
-                        tokio::time::sleep(Duration::from_millis(500)).await;
-                    }
-                }
+            while let Err(error) = hub.check_epoch().await {
+                tracing::warn!(%error, "the epoch could not be read");
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         });
+    }
+
+    /// Reads the epoch; if it is another, every room starts again. One at a time, so that what is read later counts.
+    pub(crate) async fn check_epoch(&self) -> Result<(), StoreError> {
+        let _alone = self.checking_epoch.lock().await;
+        let epoch = self.store.epoch().await?;
+        self.noting_epoch.store(false, Ordering::Release);
+        if self.epoch.set(epoch) {
+            tracing::warn!(%epoch, "the history has a new epoch: every client starts afresh");
+            self.rooms.all().iter().for_each(|room| drop(room.current(&self.epoch)));
+        }
+        Ok(())
     }
 }
