@@ -30,8 +30,9 @@ impl Inner {
                     Loss::Deaf => Cause::Deaf,
                 };
                 tracing::warn!(cause = cause.as_str(), "publications were lost");
-                let hub = self.clone();
-                self.spawn(async move { hub.compare(hub.rooms.all(), cause).await });
+                let (hub, rooms) = (self.clone(), self.rooms.all());
+                rooms.iter().for_each(|room| room.doubt());
+                self.spawn(async move { hub.compare(rooms, cause).await });
             }
             BusEvent::Reachable(up) => self.on_reachable(up),
             BusEvent::NodeGone(node) => self.on_node_gone(node),
@@ -74,6 +75,7 @@ impl Inner {
     fn on_subscribed(self: &Arc<Self>, names: &[RoomName]) {
         let mut again = Vec::new();
         for room in names.iter().filter_map(|name| self.rooms.get(name)) {
+            room.doubt();
             room.set_subscribed();
             if room.lock().is_warm() {
                 again.push(room);

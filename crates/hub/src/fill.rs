@@ -9,7 +9,7 @@ use crate::room::Room;
 
 /// Most entries in one read.
 const READ_LEN: usize = 500;
-/// How long a room waits after a read that failed; the sweep would find it too, but this knows already.
+/// How long a room waits after a read that failed or brought nothing; the sweep would find it too, but this knows already.
 const RETRY: Duration = Duration::from_millis(500);
 
 impl Inner {
@@ -34,7 +34,9 @@ impl Inner {
                         continue;
                     }
                 }
-                if !hub.fill(&room, Cause::Skip).await {
+                let answered = hub.fill(&room, Cause::Skip).await;
+                // A store that does not have the number either is not asked without a pause.
+                if !answered || room.lock().sequence.known() == stood_at {
                     tokio::time::sleep(RETRY).await;
                 }
             }

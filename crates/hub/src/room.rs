@@ -1,7 +1,7 @@
 //! One room on this node: its numbers, its members, and what it owes them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -24,6 +24,8 @@ pub(crate) struct Room {
     /// Whether the bus confirmed the subscription, and word of it.
     subscribed: AtomicBool,
     pub(crate) subscribed_now: Notify,
+    /// How often publications may have been missed up to now.
+    doubts: AtomicU64,
     /// One warm-up at a time.
     pub(crate) warming: tokio::sync::Mutex<()>,
 }
@@ -58,6 +60,7 @@ impl Room {
             }),
             subscribed: AtomicBool::new(false),
             subscribed_now: Notify::new(),
+            doubts: AtomicU64::new(0),
             warming: tokio::sync::Mutex::new(()),
         }
     }
@@ -99,6 +102,15 @@ impl Room {
     pub(crate) fn set_subscribed(&self) {
         self.subscribed.store(true, Ordering::Release);
         self.subscribed_now.notify_waiters();
+    }
+
+    /// Publications may be missing from now back: only what is read after this can be relied on.
+    pub(crate) fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn doubts(&self) -> u64 {
+        self.doubts.load(Ordering::Acquire)
     }
 
     /// Takes entries from the bus and hands on what is ready; whether a number is missing. `None` for entries of another

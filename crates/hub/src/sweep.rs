@@ -37,7 +37,7 @@ impl Inner {
     /// Compares the numbers of some rooms with the store's and reads what is missing.
     pub(crate) async fn compare(self: &Arc<Self>, rooms: Vec<Arc<Room>>, cause: Cause) {
         for chunk in rooms.chunks(ROOMS_A_READ) {
-            let behind = self.behind(chunk).await;
+            let behind = self.behind(chunk, cause).await;
             if behind.is_empty() {
                 continue;
             }
@@ -62,12 +62,13 @@ impl Inner {
     }
 
     /// The warm rooms that the store is ahead of, with the store's head.
-    async fn behind(self: &Arc<Self>, rooms: &[Arc<Room>]) -> Vec<(Arc<Room>, u64)> {
+    async fn behind(self: &Arc<Self>, rooms: &[Arc<Room>], cause: Cause) -> Vec<(Arc<Room>, u64)> {
         let warm: Vec<(Arc<Room>, Epoch, u64)> = rooms
             .iter()
             .filter_map(|room| {
                 let state = room.lock();
-                let counts = state.is_warm() && state.is_pinned();
+                // A room that lingers may be joined again at once: a known loss counts there too.
+                let counts = state.is_warm() && (state.is_pinned() || !matches!(cause, Cause::Sweep | Cause::Away));
                 counts.then(|| (room.clone(), state.epoch, state.sequence.known()))
             })
             .collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proto::{Entry, Epoch};
 
-use crate::metrics::Source;
+use crate::metrics::{Cause, Source};
 use crate::room::{Room, State};
 use crate::{HubError, Inner};
 
@@ -44,6 +44,7 @@ impl Inner {
             room.lock().presence.others(node, count);
         }
         loop {
+            let doubts = room.doubts();
             let start = self.start_of(room).await?;
             let (epoch, source) = (start.epoch, start.source);
             if !room.current(&self.epoch).seed(start) {
@@ -53,6 +54,11 @@ impl Inner {
             // What came since the subscription waited; the read may have left some of it to go out.
             if room.take(self, epoch, Vec::new()) == Some(true) {
                 self.fill_gap(room);
+            }
+            // Subscribed, or lost, while the read was under way: whoever compared then passed over a cold room.
+            if room.doubts() != doubts {
+                let (hub, room) = (self.clone(), room.clone());
+                self.spawn(async move { hub.compare(vec![room], Cause::Reconnect).await });
             }
             return Ok(Some(source));
         }
