@@ -30,8 +30,9 @@ impl Inner {
                     Loss::Deaf => Cause::Deaf,
                 };
                 tracing::warn!(cause = cause.as_str(), "publications were lost");
-                let hub = self.clone();
-                self.spawn(async move { hub.compare(hub.rooms.all(), cause).await });
+                let (hub, rooms) = (self.clone(), self.rooms.all());
+                rooms.iter().for_each(|room| room.doubt());
+                self.spawn(async move { hub.compare(rooms, cause).await });
             }
             BusEvent::Reachable(up) => self.on_reachable(up),
             BusEvent::NodeGone(node) => self.on_node_gone(node),
@@ -50,18 +51,19 @@ impl Inner {
             }
         };
         match envelope.body {
-            Body::Entries(_) if envelope.epoch != self.view.epoch() => {
-                // One of the two nodes is behind; whichever it is, the store knows the room's numbers.
-                self.note_epoch(envelope.epoch);
-                self.look_behind(&room, Cause::Version);
-            }
             Body::Entries(entries) => {
                 if envelope.origin != self.bus.node() {
                     let lag = now_us().saturating_sub(envelope.published_at_us);
                     self.metrics.bus_lag_seconds.observe(Duration::from_micros(lag).as_secs_f64());
                 }
-                if room.take(self, entries) {
-                    self.fill_gap(&room);
+                match room.take(self, envelope.epoch, entries) {
+                    Some(false) => {}
+                    Some(true) => self.fill_gap(&room),
+                    None => {
+                        // One of the two nodes is behind; whichever it is, the store knows the room's numbers.
+                        self.note_epoch(envelope.epoch);
+                        self.look_behind(&room, Cause::Version);
+                    }
                 }
             }
             Body::Presence(beat) => self.on_beat(&room, envelope.origin, beat),
@@ -73,6 +75,7 @@ impl Inner {
     fn on_subscribed(self: &Arc<Self>, names: &[RoomName]) {
         let mut again = Vec::new();
         for room in names.iter().filter_map(|name| self.rooms.get(name)) {
+            room.doubt();
             room.set_subscribed();
             if room.lock().is_warm() {
                 again.push(room);

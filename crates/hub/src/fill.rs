@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use store::Changes;
-
 use crate::Inner;
 use crate::metrics::Cause;
 use crate::room::Room;
 
 /// Most entries in one read.
 const READ_LEN: usize = 500;
-/// How long a room waits after a read that failed; the sweep would find it too, but this knows already.
+/// How long a room waits after a read that failed or brought nothing; the sweep would find it too, but this knows already.
 const RETRY: Duration = Duration::from_millis(500);
 
 impl Inner {
@@ -36,7 +34,9 @@ impl Inner {
                         continue;
                     }
                 }
-                if !hub.fill(&room, Cause::Skip).await {
+                let answered = hub.fill(&room, Cause::Skip).await;
+                // A store that does not have the number either is not asked without a pause.
+                if !answered || room.lock().sequence.known() == stood_at {
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -76,9 +76,8 @@ impl Inner {
             if changes.epoch != self.view.epoch() {
                 return true;
             }
-            let Changes { messages, complete_to, more, .. } = changes;
-            found += room.fill(self, messages.iter().map(proto::Message::entry).collect(), complete_to);
-            if !more {
+            found += room.fill(self, &changes);
+            if !changes.more {
                 break;
             }
         }

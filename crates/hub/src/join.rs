@@ -130,7 +130,7 @@ impl Seat {
     pub(crate) fn new(hub: &Arc<Inner>, name: &RoomName, user: User, outbox: Arc<dyn Outbox>) -> Self {
         let room = hub.rooms.pin(name, || {
             hub.bus.subscribe(name);
-            Room::new(name.clone(), Ring::new(hub.config.ring_bytes_max, hub.budget.clone()))
+            Room::new(name.clone(), hub.view.epoch(), Ring::new(hub.config.ring_bytes_max, hub.budget.clone()))
         });
         room.lock().presence.enter(&user);
         hub.presence_moved(&room);
@@ -146,15 +146,18 @@ impl Seat {
         self.detach();
         let hub = self.hub.clone();
         let warmed = hub.warm(&self.room).await?;
-        if self.try_ring(&ask, announce) {
+        if self.answer_from_ring(&ask, announce) {
             hub.metrics.joined(warmed.unwrap_or(Source::Ring));
             return Ok(());
         }
         for _ in 0..TRIES {
             let read = self.read(&ask).await?;
-            if self.try_page(&read, announce) {
+            if self.answer_from_page(&read, announce) {
                 hub.metrics.joined(Source::Store);
                 return Ok(());
+            }
+            if read.page.epoch != hub.view.epoch() {
+                hub.check_epoch().await?;
             }
             hub.warm(&self.room).await?;
         }
@@ -162,10 +165,10 @@ impl Seat {
     }
 
     /// Answers from the ring if it holds all that was asked for.
-    fn try_ring(&mut self, ask: &Ask, announce: Announce<'_>) -> bool {
+    fn answer_from_ring(&mut self, ask: &Ask, announce: Announce<'_>) -> bool {
         let room = self.room.clone();
-        let mut state = room.lock();
-        let (epoch, head) = (self.hub.view.epoch(), state.sequence.known());
+        let mut state = room.current(&self.hub.view);
+        let (epoch, head) = (state.epoch, state.sequence.known());
         if !state.is_warm() {
             return false;
         }
@@ -192,14 +195,16 @@ impl Seat {
             && is_of(at, self.hub.view.epoch())
         {
             let page = self.hub.page(ReadKey::After(self.room.name.clone(), at.after)).await?;
-            if at.after <= page.head {
+            if at.after <= page.head && is_of(at, page.epoch) {
                 return Ok(Read { page, kind: Kind::Range });
             }
             // The read may have begun before this position was given out; a head read now has not.
             let heads = self.hub.answered(self.hub.store.heads(std::slice::from_ref(&self.room.name)).await)?;
             if heads.heads.first().is_some_and(|head| at.after <= *head) {
                 let page = self.hub.page(ReadKey::After(self.room.name.clone(), at.after)).await?;
-                return Ok(Read { page, kind: Kind::Range });
+                if is_of(at, page.epoch) {
+                    return Ok(Read { page, kind: Kind::Range });
+                }
             }
         }
         let page = self.hub.page(ReadKey::Tail(self.room.name.clone(), ask.limit)).await?;
@@ -207,12 +212,11 @@ impl Seat {
     }
 
     /// Answers with a page from the store. `false` if the ring no longer reaches back to it, or its epoch is over.
-    fn try_page(&mut self, Read { page, kind }: &Read, announce: Announce<'_>) -> bool {
+    fn answer_from_page(&mut self, Read { page, kind }: &Read, announce: Announce<'_>) -> bool {
         let reset = *kind == Kind::Reset;
-        self.hub.note_epoch(page.epoch);
         let room = self.room.clone();
-        let mut state = room.lock();
-        if page.epoch != self.hub.view.epoch() {
+        let mut state = room.current(&self.hub.view);
+        if page.epoch != state.epoch {
             return false;
         }
         // A range that was cut goes on; of a tail, what is older is history.

@@ -72,7 +72,8 @@ pub(crate) struct Inner {
     pub(crate) sweep_now: Notify,
     /// Rooms that have something to tell about who is here, once it may be told.
     pub(crate) moved: Mutex<Vec<Arc<Room>>>,
-    pub(crate) checking_epoch: AtomicBool,
+    pub(crate) noting_epoch: AtomicBool,
+    pub(crate) checking_epoch: tokio::sync::Mutex<()>,
     pub(crate) tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -99,7 +100,8 @@ impl Hub {
             metrics,
             sweep_now: Notify::new(),
             moved: Mutex::new(Vec::new()),
-            checking_epoch: AtomicBool::new(false),
+            noting_epoch: AtomicBool::new(false),
+            checking_epoch: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });

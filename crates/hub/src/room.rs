@@ -1,11 +1,12 @@
 //! One room on this node: its numbers, its members, and what it owes them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use proto::{Entry, Frame, RoomName, UserId};
+use proto::{Entry, Epoch, Frame, RoomName, UserId};
+use store::{Changes, StoreView};
 use tokio::sync::Notify;
 
 use crate::member::Member;
@@ -23,11 +24,15 @@ pub(crate) struct Room {
     /// Whether the bus confirmed the subscription, and word of it.
     subscribed: AtomicBool,
     pub(crate) subscribed_now: Notify,
+    /// How often publications may have been missed up to now.
+    doubts: AtomicU64,
     /// One warm-up at a time.
     pub(crate) warming: tokio::sync::Mutex<()>,
 }
 
 pub(crate) struct State {
+    /// The history that everything here belongs to: numbers, early entries, ring, and the members' starts.
+    pub(crate) epoch: Epoch,
     pub(crate) sequence: Sequence,
     pub(crate) members: Arc<Vec<Arc<Member>>>,
     pub(crate) presence: Presence,
@@ -43,10 +48,11 @@ pub(crate) struct State {
 }
 
 impl Room {
-    pub(crate) fn new(name: RoomName, ring: Ring) -> Self {
+    pub(crate) fn new(name: RoomName, epoch: Epoch, ring: Ring) -> Self {
         Self {
             name,
             state: Mutex::new(State {
+                epoch,
                 sequence: Sequence::new(ring),
                 members: Arc::default(),
                 presence: Presence::default(),
@@ -59,12 +65,24 @@ impl Room {
             }),
             subscribed: AtomicBool::new(false),
             subscribed_now: Notify::new(),
+            doubts: AtomicU64::new(0),
             warming: tokio::sync::Mutex::new(()),
         }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// The room's state in the epoch in force. If there is another now, the room starts again here and its members must come
+    /// back, whoever finds that first: numbers of one history never meet those of another.
+    pub(crate) fn current(&self, view: &StoreView) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        let now = view.epoch();
+        if state.epoch != now {
+            state.start_again(now);
+        }
+        state
     }
 
     pub(crate) fn pin(&self) {
@@ -91,20 +109,38 @@ impl Room {
         self.subscribed_now.notify_waiters();
     }
 
-    /// Takes entries from the bus and hands on what is ready; `true` if a number is missing.
-    pub(crate) fn take(self: &Arc<Self>, hub: &Arc<Inner>, entries: Vec<Entry>) -> bool {
-        let mut state = self.lock();
+    /// Publications may be missing from now back: only what is read after this can be relied on.
+    pub(crate) fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn doubts(&self) -> u64 {
+        self.doubts.load(Ordering::Acquire)
+    }
+
+    /// Takes entries from the bus and hands on what is ready; whether a number is missing. `None` for entries of another
+    /// history than the present one.
+    pub(crate) fn take(self: &Arc<Self>, hub: &Arc<Inner>, epoch: Epoch, entries: Vec<Entry>) -> Option<bool> {
+        let mut state = self.current(&hub.view);
+        if state.epoch != epoch {
+            return None;
+        }
         let ready = state.sequence.take(entries);
         state.owe(ready);
         let gap = state.sequence.has_gap();
         self.flush(hub, state);
-        gap
+        Some(gap)
     }
 
-    /// Takes what a gap read brought and hands on what is ready; says how many entries that was.
-    pub(crate) fn fill(self: &Arc<Self>, hub: &Arc<Inner>, entries: Vec<Entry>, complete_to: u64) -> usize {
-        let mut state = self.lock();
-        let ready = state.sequence.fill(entries, complete_to);
+    /// Takes what a read of everything above `changes.after` brought and hands on what is ready; says how many entries
+    /// that was. What belongs to another history, or leaves a hole because the room has started again, is passed over.
+    pub(crate) fn fill(self: &Arc<Self>, hub: &Arc<Inner>, changes: &Changes) -> usize {
+        let mut state = self.current(&hub.view);
+        if state.epoch != changes.epoch || !state.is_warm() || state.sequence.known() < changes.after {
+            return 0;
+        }
+        let entries = changes.messages.iter().map(proto::Message::entry);
+        let ready = state.sequence.fill(entries, changes.complete_to);
         let count = ready.len();
         state.owe(ready);
         self.flush(hub, state);
@@ -167,26 +203,24 @@ impl Room {
             });
         }
     }
-
-    /// Forgets everything of the old epoch; its members must come back.
-    pub(crate) fn reset(&self) {
-        let members = {
-            let mut state = self.lock();
-            state.sequence.restart();
-            state.owed.clear();
-            std::mem::take(&mut state.members)
-        };
-        for member in members.iter() {
-            member.shut();
-            member.outbox.reset();
-        }
-    }
 }
 
 impl State {
     /// Whether the room stands at a number that was read after its subscription, and so can answer.
     pub(crate) fn is_warm(&self) -> bool {
         self.sequence.is_seeded()
+    }
+
+    /// Forgets everything of the old epoch; its members must come back. All of it under the lock, so that nobody is told to
+    /// come back who has just done so.
+    fn start_again(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        self.sequence.restart();
+        self.owed.clear();
+        for member in std::mem::take(&mut self.members).iter() {
+            member.shut();
+            member.outbox.reset();
+        }
     }
 
     /// Whether anybody has a seat.

@@ -19,13 +19,15 @@ pub(crate) struct Sequence {
     /// Before the first read there is no telling what is missing: everything is early.
     seeded: bool,
     known: u64,
+    /// The highest number that came, kept or dropped.
+    heard: u64,
     early: BTreeMap<u64, Entry>,
     ring: Ring,
 }
 
 impl Sequence {
     pub(crate) fn new(ring: Ring) -> Self {
-        Self { seeded: false, known: 0, early: BTreeMap::new(), ring }
+        Self { seeded: false, known: 0, heard: 0, early: BTreeMap::new(), ring }
     }
 
     /// Every number up to this one has been let out.
@@ -42,9 +44,9 @@ impl Sequence {
         self.seeded
     }
 
-    /// Whether something came that a missing number holds back.
+    /// Whether something came that has not been let out: a missing number holds it back, or it was dropped.
     pub(crate) fn has_gap(&self) -> bool {
-        self.seeded && !self.early.is_empty()
+        self.seeded && self.heard > self.known
     }
 
     /// Starts from what a read brought: every entry above `after`, complete to `complete_to`. Nothing of it is let out.
@@ -62,6 +64,7 @@ impl Sequence {
     pub(crate) fn restart(&mut self) {
         self.seeded = false;
         self.known = 0;
+        self.heard = 0;
         self.early.clear();
         self.ring.restart(0);
     }
@@ -70,6 +73,7 @@ impl Sequence {
     pub(crate) fn take(&mut self, entries: impl IntoIterator<Item = Entry>) -> Vec<Entry> {
         let mut ready = Vec::new();
         for entry in entries {
+            self.heard = self.heard.max(entry.rev);
             if self.seeded && entry.rev == self.known + 1 {
                 self.let_out(entry, &mut ready);
             } else if entry.rev > self.known && self.early.len() < EARLY_MAX {
@@ -151,6 +155,25 @@ mod tests {
         assert!(!room.has_gap());
         room.seed(0, [], 0); // a read from before both
         assert_eq!(revs(&room.take([])), [1, 2]);
+    }
+
+    /// Guards against a room that takes what waited for all there was, and is silent until the sweep.
+    #[test]
+    fn what_was_dropped_because_too_much_waited_is_missed_until_a_read_brings_it() {
+        let many = EARLY_MAX as u64 + 10;
+        let mut room = sequence();
+        room.take((2..=many).map(|number| entry(number, number)));
+        assert_eq!(room.take([entry(1, 1)]).len(), EARLY_MAX + 1);
+        assert!(room.has_gap());
+        let rest: Vec<Entry> = (room.known() + 1..=many).map(|number| entry(number, number)).collect();
+        assert_eq!(room.fill(rest, many).len(), 9);
+        assert!(!room.has_gap());
+
+        let mut cold = Sequence::new(Ring::new(100_000, RingBudget::new(100_000)));
+        cold.take((1..=many).map(|number| entry(number, number)));
+        cold.seed(EARLY_MAX as u64, [], EARLY_MAX as u64);
+        assert_eq!(cold.take([]).len(), 0);
+        assert!(cold.has_gap());
     }
 
     #[test]

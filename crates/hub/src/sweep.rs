@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use proto::{Epoch, RoomName};
 
-use crate::Inner;
 use crate::metrics::Cause;
 use crate::room::Room;
+use crate::{HubError, Inner};
 
 /// Rooms in one read of heads.
 const ROOMS_A_READ: usize = 1000;
@@ -37,7 +37,7 @@ impl Inner {
     /// Compares the numbers of some rooms with the store's and reads what is missing.
     pub(crate) async fn compare(self: &Arc<Self>, rooms: Vec<Arc<Room>>, cause: Cause) {
         for chunk in rooms.chunks(ROOMS_A_READ) {
-            let behind = self.behind(chunk).await;
+            let behind = self.behind(chunk, cause).await;
             if behind.is_empty() {
                 continue;
             }
@@ -66,26 +66,30 @@ impl Inner {
     }
 
     /// The warm rooms that the store is ahead of, with the store's head.
-    async fn behind(self: &Arc<Self>, rooms: &[Arc<Room>]) -> Vec<(Arc<Room>, u64)> {
-        let warm: Vec<(Arc<Room>, u64)> = rooms
+    async fn behind(self: &Arc<Self>, rooms: &[Arc<Room>], cause: Cause) -> Vec<(Arc<Room>, u64)> {
+        let warm: Vec<(Arc<Room>, Epoch, u64)> = rooms
             .iter()
             .filter_map(|room| {
                 let state = room.lock();
-                (state.is_warm() && state.is_pinned()).then(|| (room.clone(), state.sequence.known()))
+                // A room that lingers may be joined again at once: a known loss counts there too.
+                let counts = state.is_warm() && (state.is_pinned() || !matches!(cause, Cause::Sweep | Cause::Away));
+                counts.then(|| (room.clone(), state.epoch, state.sequence.known()))
             })
             .collect();
         if warm.is_empty() {
             return Vec::new();
         }
-        let names: Vec<RoomName> = warm.iter().map(|(room, _)| room.name.clone()).collect();
+        let names: Vec<RoomName> = warm.iter().map(|(room, ..)| room.name.clone()).collect();
         let Ok(heads) = self.answered(self.store.heads(&names).await) else { return Vec::new() };
         self.note_epoch(heads.epoch);
         let mut behind = Vec::new();
-        for ((room, known), head) in warm.into_iter().zip(heads.heads) {
-            if head > known {
+        for ((room, epoch, known), head) in warm.into_iter().zip(heads.heads) {
+            if epoch != heads.epoch {
+                // Numbers of two histories say nothing about each other; the room is about to start again.
+            } else if head > known {
                 behind.push((room, head));
             } else if head < known {
-                self.head_fell(&room, known, heads.epoch).await;
+                self.head_fell(&room, known, epoch).await;
             }
         }
         behind
@@ -105,30 +109,29 @@ impl Inner {
         }
     }
 
-    /// Takes note of an epoch that came with a read. A new one is confirmed by a read of its own, since an answer that was
-    /// long under way may bring the old one after the new; then every room starts again.
+    /// Takes note of an epoch that came with a read or a publication. A new one is confirmed by a read of its own, since an
+    /// answer that was long under way may bring the old one after the new.
     pub(crate) fn note_epoch(self: &Arc<Self>, seen: Epoch) {
-        if seen == self.view.epoch() || self.checking_epoch.swap(true, Ordering::AcqRel) {
+        if seen == self.view.epoch() || self.noting_epoch.swap(true, Ordering::AcqRel) {
             return;
         }
         let hub = self.clone();
         self.spawn(async move {
-            loop {
-                match hub.store.epoch().await {
-                    Ok(epoch) => {
-                        hub.checking_epoch.store(false, Ordering::Release);
-                        if hub.view.set_epoch(epoch) {
-                            tracing::warn!(%epoch, "the history has a new epoch: every client starts afresh");
-                            hub.rooms.all().iter().for_each(|room| room.reset());
-                        }
-                        return;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "the epoch could not be read");
-                        tokio::time::sleep(Duration::from_millis(500)).await;
-                    }
-                }
+            while hub.check_epoch().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         });
+    }
+
+    /// Reads the epoch; if it is another, every room starts again. One at a time, so that what is read later counts.
+    pub(crate) async fn check_epoch(&self) -> Result<(), HubError> {
+        let _alone = self.checking_epoch.lock().await;
+        let epoch = self.answered(self.store.epoch().await)?;
+        self.noting_epoch.store(false, Ordering::Release);
+        if self.view.set_epoch(epoch) {
+            tracing::warn!(%epoch, "the history has a new epoch: every client starts afresh");
+            self.rooms.all().iter().for_each(|room| drop(room.current(&self.view)));
+        }
+        Ok(())
     }
 }

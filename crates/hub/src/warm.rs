@@ -2,18 +2,30 @@
 
 use std::sync::Arc;
 
-use proto::Entry;
+use proto::{Entry, Epoch};
 
-use crate::metrics::Source;
-use crate::room::Room;
+use crate::metrics::{Cause, Source};
+use crate::room::{Room, State};
 use crate::{HubError, Inner};
 
 /// What a cold room starts from: the entries above `after`, complete to `complete_to`.
 struct Start {
+    epoch: Epoch,
     after: u64,
     complete_to: u64,
     entries: Vec<Entry>,
     source: Source,
+}
+
+impl State {
+    /// Starts from what was read; `false` if that belongs to another history than the room's.
+    fn seed(&mut self, Start { epoch, after, complete_to, entries, .. }: Start) -> bool {
+        if self.epoch != epoch {
+            return false;
+        }
+        self.sequence.seed(after, entries, complete_to);
+        true
+    }
 }
 
 impl Inner {
@@ -28,19 +40,28 @@ impl Inner {
             return Ok(None);
         }
         self.until_subscribed(room).await;
-        let start = self.start_of(room).await?;
         for (node, count) in self.bus.presence(&room.name).await {
             room.lock().presence.others(node, count);
         }
-        let source = start.source;
-        let mut state = room.lock();
-        state.sequence.seed(start.after, start.entries, start.complete_to);
-        drop(state);
-        // What came since the subscription waited; the read may have left some of it to go out.
-        if room.take(self, Vec::new()) {
-            self.fill_gap(room);
+        loop {
+            let doubts = room.doubts();
+            let start = self.start_of(room).await?;
+            let (epoch, source) = (start.epoch, start.source);
+            if !room.current(&self.view).seed(start) {
+                self.check_epoch().await?;
+                continue;
+            }
+            // What came since the subscription waited; the read may have left some of it to go out.
+            if room.take(self, epoch, Vec::new()) == Some(true) {
+                self.fill_gap(room);
+            }
+            // Subscribed, or lost, while the read was under way: whoever compared then passed over a cold room.
+            if room.doubts() != doubts {
+                let (hub, room) = (self.clone(), room.clone());
+                self.spawn(async move { hub.compare(vec![room], Cause::Reconnect).await });
+            }
+            return Ok(Some(source));
         }
-        Ok(Some(source))
     }
 
     /// The order that makes heads worth reading: subscribed first. While the bus is away there is nothing to wait
@@ -66,18 +87,17 @@ impl Inner {
         let epoch = self.view.epoch();
         if let Some(recent) = self.bus.recall(&room.name, epoch).await {
             let heads = self.answered(self.store.heads(std::slice::from_ref(&room.name)).await)?;
-            self.note_epoch(heads.epoch);
             let head = heads.heads.first().copied().unwrap_or(0);
             if heads.epoch == epoch
                 && let Some(after) = recent.floor(head)
                 && let Some((entries, complete_to)) = recent.above(after, head)
             {
-                return Ok(Start { after, complete_to, entries, source: Source::Cache });
+                return Ok(Start { epoch, after, complete_to, entries, source: Source::Cache });
             }
         }
         let newest = self.answered(self.store.newest_changes(&room.name, self.config.ring_span).await)?;
-        self.note_epoch(newest.epoch);
         Ok(Start {
+            epoch: newest.epoch,
             after: newest.after,
             complete_to: newest.complete_to,
             entries: newest.messages.iter().map(proto::Message::entry).collect(),
