@@ -26,6 +26,8 @@ pub(crate) enum StartError {
         "cannot listen on {address}: {error}. Is another node running there? Choose another address with --listen."
     )]
     Listen { address: SocketAddr, error: std::io::Error },
+    #[error("Postgres could not be reached: {0}. Does it run, and is everything in DATABASE_URL right?")]
+    Unreachable(StoreError),
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("REDIS_URL cannot be used: {0}")]

@@ -53,10 +53,11 @@ async fn postgres(url: &str, config: &ServeConfig, metrics: &StoreMetrics) -> Re
     loop {
         match PostgresStore::open(url, settings.clone(), metrics.clone()).await {
             Ok(store) => return Ok(store),
-            Err(error) if error.is_passing() && began.elapsed() + PAUSE < PATIENCE => {
+            Err(error) if error.is_passing() && began.elapsed() < PATIENCE => {
                 tracing::warn!(%error, "Postgres cannot be reached; trying again for 30 s in all");
                 tokio::time::sleep(PAUSE).await;
             }
+            Err(error) if error.is_passing() => return Err(StartError::Unreachable(error)),
             Err(error) => return Err(error.into()),
         }
     }
