@@ -62,12 +62,15 @@ impl Tally {
     }
 }
 
+/// Longer than any run.
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// A distribution of times: from a microsecond up, three digits.
 pub(crate) struct Stopwatch(Mutex<Option<Histogram<u64>>>);
 
 impl Default for Stopwatch {
     fn default() -> Self {
-        Self(Mutex::new(Histogram::new(3).ok()))
+        Self(Mutex::new(Histogram::new_with_max(LONGEST.as_micros() as u64, 3).ok()))
     }
 }
 
@@ -81,5 +84,17 @@ impl Stopwatch {
     /// The time, in milliseconds, that so much of all stayed within; 1.0 is the longest.
     pub(crate) fn ms(&self, quantile: f64) -> f64 {
         self.0.lock().as_ref().map_or(0.0, |histogram| histogram.value_at_quantile(quantile) as f64 / 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_times_are_told_as_well_as_short_ones() {
+        let watch = Stopwatch::default();
+        [1, 2, 3_000].map(Duration::from_millis).into_iter().for_each(|time| watch.record(time));
+        assert!((watch.ms(0.5) - 2.0).abs() < 0.01 && (watch.ms(1.0) - 3000.0).abs() < 3.0);
     }
 }
