@@ -11,7 +11,6 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGaugeVec, Opts, Registry};
 use roomlog::{LaneConfig, RoomLog, RoomLogMetrics};
 use store::{Store, StoreError, StoreView};
-use tokio::net::TcpListener;
 
 use crate::config::ServeConfig;
 use crate::open;
@@ -44,8 +43,7 @@ pub(crate) enum StartError {
 pub(crate) async fn serve(config: ServeConfig) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     // First, because a taken port is told at once; nobody is let in before all is ready.
-    let listener =
-        TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen { address: config.listen, error })?;
+    let listener = open::door(config.listen).map_err(|error| StartError::Listen { address: config.listen, error })?;
     let address = listener.local_addr().unwrap_or(config.listen);
 
     let started = tokio::select! {

@@ -1,11 +1,14 @@
-//! Opening what the two URLs name: the store and the bus.
+//! Opening what the configuration names: the door, the store and the bus.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusEvent, BusMetrics, LocalBus, RedisBus, RedisConfig};
 use prometheus::Registry;
 use store::{PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store, StoreError, StoreMetrics};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 use crate::config::ServeConfig;
@@ -16,6 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Events that may wait for the hub where there is no Redis.
 const LOCAL_EVENTS: usize = 65_536;
+/// Connections that may wait to be accepted. When all come back at once, one that finds no place tries again only after a
+/// second, then three; the system cuts this to its own bound (`net.core.somaxconn`).
+const ACCEPT_QUEUE: u32 = 65_535;
+
+/// Takes the address. Whoever connects waits until somebody accepts.
+pub(crate) fn door(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A node that starts again must not wait for the connections of the one before it to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_QUEUE)
+}
 
 /// Opens the store, once it can be reached, and sees that its settings keep what we promise.
 pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<Arc<dyn Store>, StartError> {

@@ -2,9 +2,11 @@
 //!
 //! Writes are gathered a room and may be lost; a lost one leaves a hole in the numbers, and `Recent::above` refuses to
 //! reach across it. So an older text of an edited message is never handed out: the number that replaced it is missing.
+//! Publications share the connection and the server and must not wait behind these: a pipeline is short, and after each
+//! the writer rests many times as long as it took. What a busy room has meanwhile gathered goes together, the newest of it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fred::bytes_utils::Str;
@@ -25,9 +27,13 @@ const NUMBERS_MAX: usize = 256;
 const BYTES_MAX: usize = 1024 * 1024;
 /// Bytes that may wait for Redis, of all rooms. Beyond it entries are not remembered, and readers go to the store.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
-const PIPELINE_MAX: usize = 64;
 /// Longer than this the store is the quicker way.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Entries in one pipeline, if each room has fewer.
+const PIPELINE_MAX: usize = 256;
+/// How many times as long as a pipeline took nothing is written after it, and the longest such rest.
+const REST: u32 = 9;
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// What waits to be written.
 pub(super) struct Writer {
@@ -62,6 +68,10 @@ impl Writer {
             kept.clear();
         }
         kept.extend_from_slice(entries);
+        // The older ones would be forgotten as soon as they were written.
+        let excess = kept.len().saturating_sub(NUMBERS_MAX);
+        let forgotten: usize = kept.drain(..excess).map(|entry| entry.frame.wire().len()).sum();
+        waiting.bytes -= forgotten;
         drop(waiting);
         self.changed.notify_one();
     }
@@ -84,12 +94,27 @@ pub(super) async fn write(shared: &Shared) {
         shared.writer.changed.notified().await;
         let waiting = std::mem::take(&mut *shared.writer.waiting.lock());
         let rooms: Vec<_> = waiting.rooms.into_iter().collect();
-        for batch in rooms.chunks(PIPELINE_MAX) {
+        let mut rest = rooms.as_slice();
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(pipeline(rest));
+            rest = later;
+            let began = Instant::now();
             if let Some(Err(error)) = shared.voice.ask(|client| write_batch(shared, client, batch)).await {
                 tracing::debug!(%error, "Redis did not take recent messages");
             }
+            tokio::time::sleep((began.elapsed() * REST).min(REST_MAX)).await;
         }
     }
+}
+
+/// How many of these rooms go into one pipeline.
+fn pipeline(rooms: &[(RoomName, (Epoch, Vec<Entry>))]) -> usize {
+    let mut entries = 0;
+    let fits = |(_, (_, kept)): &&(RoomName, (Epoch, Vec<Entry>))| {
+        entries += kept.len();
+        entries <= PIPELINE_MAX
+    };
+    rooms.iter().take_while(fits).count().max(1)
 }
 
 async fn write_batch(shared: &Shared, client: Client, batch: &[(RoomName, (Epoch, Vec<Entry>))]) -> Result<(), Error> {

@@ -1,65 +1,86 @@
 //! Writing: one transaction a batch, which holds the only writer's place from its first statement on.
 //!
+//! Every statement is a trip to SQLite's thread and back, which costs more than the row: a batch takes four of them.
 //! A transaction that begins as a reader and turns to writing later would fail at once when another wrote in between; hence
 //! IMMEDIATE. Whatever goes wrong inside drops the connection, and SQLite rolls back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use proto::{RoomName, Timestamp};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, FromRow};
+use proto::Timestamp;
+use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::{Connection, FromRow, QueryBuilder};
 
 use super::{SqliteStore, faults};
 use crate::row::{self, Columns, text_hash};
 use crate::{Amendment, Change, Outcome, Post, StoreError};
 
-const HEAD: &str = "SELECT head FROM heads WHERE room = $1";
-const SET_HEAD: &str =
-    "INSERT INTO heads (room, head) VALUES ($1, $2) ON CONFLICT (room) DO UPDATE SET head = excluded.head";
-const INSERT: &str = "
-    INSERT INTO messages (room, seq, rev, id, text_hash, author, author_name, text, at, reply_to)
-    VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (room, id) DO NOTHING";
-const BY_ID: &str = "
-    SELECT text_hash, seq, rev, id, author, author_name, text, at, edited_at, deleted, reply_to
-    FROM messages WHERE room = $1 AND id = $2";
 const BY_SEQ: &str = "
     SELECT seq, rev, id, author, author_name, text, at, edited_at, deleted, reply_to
     FROM messages WHERE room = $1 AND seq = $2";
 const AMEND: &str =
     "UPDATE messages SET rev = $3, text = $4, edited_at = $5, deleted = $6 WHERE room = $1 AND seq = $2";
 
+/// Rows in one statement: each has up to ten values, and SQLite takes 32,766.
+const ROWS_MAX: usize = 1_000;
+
+/// Whether to keep a prepared statement of so many rows: the lone post's is used again, that of a crowd seldom.
+fn is_kept(rows: usize) -> bool {
+    rows == 1
+}
+
 #[derive(FromRow)]
 struct KnownRow {
+    idx: i64,
     text_hash: Vec<u8>,
     #[sqlx(flatten)]
     columns: Columns,
 }
 
-/// The heads of the rooms that a transaction has touched so far.
-#[derive(Default)]
-struct Numbers<'a>(BTreeMap<&'a RoomName, (u64, bool)>);
+/// The heads of a transaction's rooms, and which of them moved.
+struct Numbers<'a>(BTreeMap<&'a str, (u64, bool)>);
 
 impl<'a> Numbers<'a> {
-    async fn next(&mut self, connection: &mut SqliteConnection, room: &'a RoomName) -> Result<u64, sqlx::Error> {
-        if let Some((head, _)) = self.0.get(room) {
-            return Ok(head + 1);
+    async fn read(
+        connection: &mut SqliteConnection,
+        rooms: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, sqlx::Error> {
+        let mut numbers: BTreeMap<&str, (u64, bool)> = rooms.map(|room| (room, (0, false))).collect();
+        let names: Vec<&str> = numbers.keys().copied().collect();
+        for names in names.chunks(ROWS_MAX) {
+            let mut query = QueryBuilder::<Sqlite>::new("SELECT room, head FROM heads WHERE room IN (");
+            let mut list = query.separated(", ");
+            for name in names {
+                list.push_bind(*name);
+            }
+            query.push(")");
+            let heads: Vec<(String, i64)> =
+                query.build_query_as().persistent(is_kept(names.len())).fetch_all(&mut *connection).await?;
+            for (room, head) in heads {
+                if let Some((number, _)) = numbers.get_mut(room.as_str()) {
+                    *number = row::number(head);
+                }
+            }
         }
-        let head: Option<i64> = sqlx::query_scalar(HEAD).bind(room.as_str()).fetch_optional(connection).await?;
-        let head = head.map_or(0, row::number);
-        self.0.insert(room, (head, false));
-        Ok(head + 1)
+        Ok(Self(numbers))
     }
 
-    fn take(&mut self, room: &'a RoomName, number: u64) {
-        self.0.insert(room, (number, true));
+    fn next(&mut self, room: &'a str) -> u64 {
+        let (head, moved) = self.0.entry(room).or_default();
+        *head += 1;
+        *moved = true;
+        *head
     }
 
     async fn keep(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        for (room, (head, moved)) in self.0 {
-            if moved {
-                let query = sqlx::query(SET_HEAD).bind(room.as_str()).bind(row::column(head));
-                query.execute(&mut *connection).await?;
-            }
+        let moved: Vec<(&str, u64)> =
+            self.0.into_iter().filter_map(|(room, (head, moved))| moved.then_some((room, head))).collect();
+        for heads in moved.chunks(ROWS_MAX) {
+            let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO heads (room, head) ");
+            query.push_values(heads, |mut values, (room, head)| {
+                values.push_bind(*room).push_bind(row::column(*head));
+            });
+            query.push(" ON CONFLICT (room) DO UPDATE SET head = excluded.head");
+            query.build().persistent(is_kept(heads.len())).execute(&mut *connection).await?;
         }
         Ok(())
     }
@@ -70,12 +91,20 @@ impl SqliteStore {
         let mut seat = self.writer.take().await?;
         let mut transaction =
             seat.connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| faults::judge(&error))?;
-        let mut numbers = Numbers::default();
-        let mut outcomes = Vec::with_capacity(posts.len());
+        let rooms = posts.iter().map(|post| post.room.as_str());
+        let mut numbers = Numbers::read(&mut transaction, rooms).await.map_err(|error| faults::judge(&error))?;
+        let mut known = known(&mut transaction, posts).await?;
         let at = Timestamp::now();
-        for post in posts {
-            outcomes.push(append(&mut transaction, &mut numbers, post, at).await?);
+        let mut fresh = Vec::with_capacity(posts.len());
+        let mut outcomes = Vec::with_capacity(posts.len());
+        for (index, post) in posts.iter().enumerate() {
+            outcomes.push(known.remove(&index).unwrap_or_else(|| {
+                let seq = numbers.next(post.room.as_str());
+                fresh.push((post, seq));
+                Outcome::Kept(post.kept(seq, at))
+            }));
         }
+        insert(&mut transaction, &fresh, at).await.map_err(|error| faults::judge(&error))?;
         numbers.keep(&mut transaction).await.map_err(|error| faults::judge(&error))?;
         transaction.commit().await.map_err(|error| faults::judge(&error))?;
         seat.give_back();
@@ -86,7 +115,8 @@ impl SqliteStore {
         let mut seat = self.writer.take().await?;
         let mut transaction =
             seat.connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| faults::judge(&error))?;
-        let mut numbers = Numbers::default();
+        let rooms = amendments.iter().map(|amendment| amendment.room.as_str());
+        let mut numbers = Numbers::read(&mut transaction, rooms).await.map_err(|error| faults::judge(&error))?;
         let mut outcomes = Vec::with_capacity(amendments.len());
         let at = Timestamp::now();
         for amendment in amendments {
@@ -99,38 +129,57 @@ impl SqliteStore {
     }
 }
 
-async fn append<'a>(
-    connection: &mut SqliteConnection,
-    numbers: &mut Numbers<'a>,
-    post: &'a Post,
-    at: Timestamp,
-) -> Result<Outcome, StoreError> {
-    let judge = |error| faults::judge(&error);
-    let seq = numbers.next(connection, &post.room).await.map_err(judge)?;
-    let hash = text_hash(post.text.as_str());
-    let inserted = sqlx::query(INSERT)
-        .bind(post.room.as_str())
-        .bind(row::column(seq))
-        .bind(post.id.0)
-        .bind(hash.to_vec())
-        .bind(post.from.id.0)
-        .bind(post.from.name.as_str())
-        .bind(post.text.as_str())
-        .bind(at.0)
-        .bind(post.reply_to.map(u64::cast_signed))
-        .execute(&mut *connection)
-        .await
-        .map_err(judge)?;
-    if inserted.rows_affected() == 1 {
-        numbers.take(&post.room, seq);
-        return Ok(Outcome::Kept(post.kept(seq, at)));
+/// What became before of those posts whose ids are kept already, by their place in the batch.
+async fn known(connection: &mut SqliteConnection, posts: &[Post]) -> Result<HashMap<usize, Outcome>, StoreError> {
+    let mut known = HashMap::new();
+    for (first, posts) in (0..).step_by(ROWS_MAX).zip(posts.chunks(ROWS_MAX)) {
+        let mut query = QueryBuilder::<Sqlite>::new("WITH post (idx, room, id) AS (");
+        query.push_values(posts.iter().zip(0i64..), |mut values, (post, index)| {
+            values.push_bind(index).push_bind(post.room.as_str()).push_bind(post.id.0);
+        });
+        query.push(
+            ") SELECT p.idx, m.text_hash, m.seq, m.rev, m.id, m.author, m.author_name, m.text, m.at, m.edited_at,
+                m.deleted, m.reply_to
+            FROM post p CROSS JOIN messages m ON m.room = p.room AND m.id = p.id",
+        );
+        let rows: Vec<KnownRow> = query
+            .build_query_as()
+            .persistent(is_kept(posts.len()))
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|error| faults::judge(&error))?;
+        for KnownRow { idx, text_hash: hash, columns } in rows {
+            let index = usize::try_from(idx).unwrap_or(usize::MAX);
+            let Some(post) = posts.get(index) else { continue };
+            let same = hash == text_hash(post.text.as_str());
+            let message = if same { columns.message(&post.room)? } else { None };
+            known.insert(first + index, message.map_or(Outcome::IdTaken, Outcome::Known));
+        }
     }
-    let known: KnownRow =
-        sqlx::query_as(BY_ID).bind(post.room.as_str()).bind(post.id.0).fetch_one(connection).await.map_err(judge)?;
-    if known.text_hash != hash {
-        return Ok(Outcome::IdTaken);
+    Ok(known)
+}
+
+async fn insert(connection: &mut SqliteConnection, fresh: &[(&Post, u64)], at: Timestamp) -> Result<(), sqlx::Error> {
+    for rows in fresh.chunks(ROWS_MAX) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO messages (room, seq, rev, id, text_hash, author, author_name, text, at, reply_to) ",
+        );
+        query.push_values(rows, |mut values, (post, seq)| {
+            values
+                .push_bind(post.room.as_str())
+                .push_bind(row::column(*seq))
+                .push_bind(row::column(*seq))
+                .push_bind(post.id.0)
+                .push_bind(text_hash(post.text.as_str()).to_vec())
+                .push_bind(post.from.id.0)
+                .push_bind(post.from.name.as_str())
+                .push_bind(post.text.as_str())
+                .push_bind(at.0)
+                .push_bind(post.reply_to.map(u64::cast_signed));
+        });
+        query.build().persistent(is_kept(rows.len())).execute(&mut *connection).await?;
     }
-    Ok(known.columns.message(&post.room)?.map_or(Outcome::IdTaken, Outcome::Known))
+    Ok(())
 }
 
 async fn amend<'a>(
@@ -165,7 +214,7 @@ async fn amend<'a>(
             message.edited_at = Some(at);
         }
     }
-    message.rev = numbers.next(connection, &amendment.room).await.map_err(judge)?;
+    message.rev = numbers.next(amendment.room.as_str());
     sqlx::query(AMEND)
         .bind(amendment.room.as_str())
         .bind(row::column(amendment.seq))
@@ -176,6 +225,5 @@ async fn amend<'a>(
         .execute(connection)
         .await
         .map_err(judge)?;
-    numbers.take(&amendment.room, message.rev);
     Ok(Outcome::Kept(message))
 }
