@@ -6,7 +6,6 @@
 //! Frames from rooms that wait are bounded in bytes: past the bound the reader is told goodbye. Answers are not counted,
 //! since a client that does not read them is not read from either.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use rand::RngExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::backlog::Backlog;
 use crate::metrics::GatewayMetrics;
 
 /// How long a goodbye may take to be read before the connection is simply closed.
@@ -52,18 +52,8 @@ pub(crate) struct Conn {
 
 #[derive(Default)]
 struct Out {
-    backlog: VecDeque<Piece>,
-    /// Bytes in the backlog, in all and of frames from rooms.
-    bytes: usize,
-    room_bytes: usize,
-    /// Whether the first piece has been written in part, so that it must be written whole.
-    started: bool,
+    backlog: Backlog,
     end: Option<End>,
-}
-
-struct Piece {
-    bytes: Bytes,
-    from_room: bool,
 }
 
 /// How and until when a connection ends.
@@ -138,12 +128,7 @@ impl Conn {
         if bye == Bye::Slow {
             self.metrics.slow_closes.inc();
             // What waited was too much: all but the frame under way is let go.
-            let keep = usize::from(out.started);
-            while out.backlog.len() > keep {
-                if let Some(piece) = out.backlog.pop_back() {
-                    self.uncount(&mut out, &piece, piece.bytes.len());
-                }
-            }
+            self.metrics.backlog_bytes.sub(out.backlog.drop_unstarted() as i64);
         }
         self.end(&mut out, bye.as_str(), Some(&frame), bye.close_code(), "");
     }
@@ -233,7 +218,7 @@ impl Conn {
             return false;
         }
         let out = self.out.lock();
-        out.end.is_none() && out.bytes - out.room_bytes < ANSWERS_BYTES
+        out.end.is_none() && out.backlog.answer_bytes() < ANSWERS_BYTES
     }
 
     pub(crate) fn has_backlog(&self) -> bool {
@@ -244,34 +229,17 @@ impl Conn {
     pub(crate) fn drain_backlog(&self) {
         let mut out = self.out.lock();
         while !out.backlog.is_empty() {
-            let slices: Vec<io::IoSlice<'_>> =
-                out.backlog.iter().take(64).map(|piece| io::IoSlice::new(&piece.bytes)).collect();
-            match self.stream.try_write_vectored(&slices) {
-                Ok(written) => {
+            match self.stream.try_write_vectored(&out.backlog.slices()) {
+                Ok(written) if written > 0 => {
                     self.metrics.sent_bytes.inc_by(written as u64);
-                    self.written(&mut out, written);
+                    self.metrics.backlog_bytes.sub(written as i64);
+                    out.backlog.written(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {
+                Ok(_) | Err(_) => {
                     self.broken(&mut out);
                     return;
                 }
-            }
-        }
-        // A connection that fell behind once should not keep the room it took.
-        out.backlog.shrink_to(0);
-    }
-
-    fn written(&self, out: &mut Out, mut bytes: usize) {
-        while bytes > 0 {
-            let Some(mut piece) = out.backlog.pop_front() else { return };
-            let part = bytes.min(piece.bytes.len());
-            self.uncount(out, &piece, part);
-            bytes -= part;
-            out.started = part < piece.bytes.len();
-            if out.started {
-                piece.bytes = piece.bytes.slice(part..);
-                out.backlog.push_front(piece);
             }
         }
     }
@@ -286,8 +254,9 @@ impl Conn {
             Ok(written) => {
                 self.metrics.sent_bytes.inc_by(written as u64);
                 if written < bytes.len() {
-                    out.started = written > 0;
-                    self.wait(out, bytes.slice(written..), from_room);
+                    self.metrics.backlog_bytes.add((bytes.len() - written) as i64);
+                    out.backlog.push_rest(bytes.slice(written..), from_room);
+                    self.nudge.notify_one();
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(out, bytes.clone(), from_room),
@@ -296,30 +265,16 @@ impl Conn {
     }
 
     fn wait(&self, out: &mut Out, bytes: Bytes, from_room: bool) {
-        out.bytes += bytes.len();
         self.metrics.backlog_bytes.add(bytes.len() as i64);
-        if from_room {
-            out.room_bytes += bytes.len();
-        }
         let first = out.backlog.is_empty();
-        out.backlog.push_back(Piece { bytes, from_room });
+        out.backlog.push(bytes, from_room);
         if first {
             self.nudge.notify_one();
         }
     }
 
-    fn uncount(&self, out: &mut Out, piece: &Piece, bytes: usize) {
-        out.bytes -= bytes;
-        self.metrics.backlog_bytes.sub(bytes as i64);
-        if piece.from_room {
-            out.room_bytes -= bytes;
-        }
-    }
-
     fn drop_all(&self, out: &mut Out) {
-        self.metrics.backlog_bytes.sub(out.bytes as i64);
-        (out.bytes, out.room_bytes, out.started) = (0, 0, false);
-        out.backlog = VecDeque::new();
+        self.metrics.backlog_bytes.sub(out.backlog.drop_all() as i64);
     }
 
     fn broken(&self, out: &mut Out) {
@@ -343,7 +298,7 @@ impl Outbox for Conn {
                 return;
             }
             self.write(&mut out, batch.wire(), true);
-            out.room_bytes > self.backlog_bytes_max
+            out.backlog.room_bytes() > self.backlog_bytes_max
         };
         if slow {
             self.goodbye(Bye::Slow);
@@ -364,7 +319,6 @@ impl Outbox for Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        let bytes = self.out.get_mut().bytes;
-        self.metrics.backlog_bytes.sub(bytes as i64);
+        self.metrics.backlog_bytes.sub(self.out.get_mut().backlog.bytes() as i64);
     }
 }
