@@ -76,8 +76,10 @@ impl Inner {
         let mut again = Vec::new();
         for room in names.iter().filter_map(|name| self.rooms.get(name)) {
             room.doubt();
+            // In this order: whoever is let in by the subscription reads after it, and needs no second look.
+            let is_warm = room.lock().is_warm();
             room.set_subscribed();
-            if room.lock().is_warm() {
+            if is_warm {
                 again.push(room);
             }
         }

@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use common::carrier::{Fate, LossyBus, Subscribing};
+use common::counting::Counting;
 use common::listener::Listener;
 use common::node::{Node, amendment, joins, post};
 use common::{person, room, sqlite, text};
@@ -22,8 +23,10 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
-use proto::RoomName;
+use proto::{Epoch, RoomName};
 use roomlog::Job;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use store::{Change, Store};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -78,7 +81,10 @@ enum Step {
     Noticed {
         node: usize,
     },
-    Rotated,
+    /// The store is put back to where it was so many numbers ago, and begins another epoch.
+    Restored {
+        lost: u64,
+    },
     Passes {
         ms: u64,
     },
@@ -111,6 +117,8 @@ struct Weather {
     ring_span: u64,
     page_len: usize,
     inline_members_max: usize,
+    /// How long the store's answers are under way, in milliseconds.
+    lags: Vec<u64>,
 }
 
 fn weather() -> impl Strategy<Value = Weather> {
@@ -129,16 +137,20 @@ fn weather() -> impl Strategy<Value = Weather> {
         prop_oneof![Just(1_u64), Just(4), Just(256)],
         1..6_usize,
         prop_oneof![Just(0_usize), Just(1), Just(16)],
+        proptest::collection::vec(prop_oneof![Just(0_u64), 0..6_u64], 1..8),
     )
-        .prop_map(|(fates, subscribing, memory, ring, rings, ring_span, page_len, inline_members_max)| Weather {
-            fates,
-            subscribing,
-            memory,
-            ring_bytes_max: ring,
-            rings_bytes_max: rings,
-            ring_span,
-            page_len,
-            inline_members_max,
+        .prop_map(|(fates, subscribing, memory, ring, rings, ring_span, page_len, inline_members_max, lags)| {
+            Weather {
+                fates,
+                subscribing,
+                memory,
+                ring_bytes_max: ring,
+                rings_bytes_max: rings,
+                ring_span,
+                page_len,
+                inline_members_max,
+                lags,
+            }
         })
 }
 
@@ -159,7 +171,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (node.clone(), 1..5_usize).prop_map(|(node, publications)| Step::Lags { node, publications }),
         1 => node.clone().prop_map(|node| Step::Deafened { node }),
         2 => node.prop_map(|node| Step::Noticed { node }),
-        1 => prop::bool::weighted(0.25).prop_map(|rotated| if rotated { Step::Rotated } else { Step::Passes { ms: 1 } }),
+        1 => prop::option::weighted(0.4, 0..5_u64)
+            .prop_map(|lost| lost.map_or(Step::Passes { ms: 1 }, |lost| Step::Restored { lost })),
         6 => (0..7_u64).prop_map(|ms| Step::Passes { ms }),
     ];
     proptest::collection::vec(step, 10..90)
@@ -169,7 +182,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct House {
     runtime: Runtime,
     store: Arc<dyn Store>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn house() -> &'static House {
@@ -178,8 +191,24 @@ fn house() -> &'static House {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
         let folder = TempDir::new().unwrap();
         let store = runtime.block_on(sqlite(&folder));
-        House { runtime, store, _folder: folder }
+        House { runtime, store, folder }
     })
+}
+
+/// What a backup put back does: the newest numbers are gone and will be given again, and the epoch is another.
+async fn restore(lobby: &RoomName, lost: u64) {
+    let file = SqliteConnectOptions::new().filename(house().folder.path().join("rooms.db")).busy_timeout(REST);
+    let mut connection = file.connect().await.unwrap();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let lower = sqlx::query("UPDATE heads SET head = max(head - $2, 0) WHERE room = $1");
+    let lower = lower.bind(lobby.as_str()).bind(i64::try_from(lost).unwrap());
+    lower.execute(&mut *transaction).await.unwrap();
+    let forget = sqlx::query("DELETE FROM messages WHERE room = $1 AND rev > (SELECT head FROM heads WHERE room = $1)");
+    forget.bind(lobby.as_str()).execute(&mut *transaction).await.unwrap();
+    let epoch = Epoch(Uuid::new_v4().as_u64_pair().0).to_string();
+    let rotate = sqlx::query("UPDATE settings SET value = $1 WHERE key = 'epoch'").bind(epoch);
+    rotate.execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
 }
 
 /// A listener and the task that moves it about.
@@ -307,9 +336,10 @@ async fn play(weather: Weather, steps: Vec<Step>) -> Result<(), TestCaseError> {
         presence_every: Duration::from_millis(20),
         inline_members_max: weather.inline_members_max,
     };
+    let lags: Vec<Duration> = weather.lags.iter().map(|ms| Duration::from_millis(*ms)).collect();
     let mut nodes = Vec::new();
     for _ in 0..NODES {
-        nodes.push(Node::open(&bus, store.clone(), config.clone()).await);
+        nodes.push(Node::open(&bus, Counting::far_from(store.clone(), lags.clone()), config.clone()).await);
     }
     let nodes = Arc::new(nodes);
     let drivers: Vec<Driver> = (0..LISTENERS).map(|who| Driver::start(who, nodes.clone(), lobby.clone())).collect();
@@ -363,7 +393,7 @@ async fn play(weather: Weather, steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Lags { node, publications } => nodes[node].end.lag(publications),
             Step::Deafened { node } => nodes[node].end.deafen(),
             Step::Noticed { node } => nodes[node].end.notice(),
-            Step::Rotated => _ = store.rotate_epoch(store.epoch().await.unwrap()).await.unwrap(),
+            Step::Restored { lost } => restore(&lobby, lost).await,
             Step::Passes { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use bus::{BusEvent, Loss};
@@ -20,8 +21,9 @@ use common::node::{Node, joins};
 use common::{person, room, sqlite, store_metrics};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use hub::{HubConfig, HubError};
-use proto::{Epoch, RoomName};
+use hub::{Ask, Batch, HubConfig, HubError, Outbox};
+use parking_lot::Mutex;
+use proto::{Epoch, Frame, RoomName};
 use sqlx::{ConnectOptions, Connection};
 use store::{PostgresConfig, PostgresStore, Store};
 use tempfile::TempDir;
@@ -314,6 +316,44 @@ async fn who_has_left_hears_nothing_more() {
     stands_at(&cy, 200).await;
     let heard = ben.heard();
     assert!(heard.faults.is_empty() && heard.head < 200, "{:?}", heard.faults);
+}
+
+/// Somebody to whom a batch takes long: it says when it has begun, and ends when it may.
+struct Slow {
+    begun: Sender<()>,
+    may_end: Mutex<Receiver<()>>,
+}
+
+impl Outbox for Slow {
+    fn deliver(&self, _batch: &Batch) {
+        self.begun.send(()).unwrap();
+        self.may_end.lock().recv_timeout(SOON).unwrap();
+    }
+
+    fn whisper(&self, _frame: &Frame) {}
+
+    fn reset(&self) {}
+}
+
+/// Guards the same where a batch is already on its way to the members of a moment ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_while_a_batch_is_handed_round_does_not_hear_it() {
+    let scene = Scene::new().await;
+    let north = scene.node(still()).await;
+    let ((begun, has_begun), (end, may_end)) = (channel(), channel());
+    let slow = Arc::new(Slow { begun, may_end: Mutex::new(may_end) });
+    let (ben, cy) = (listener(), listener());
+    let mut first = north.hub.enter(&scene.lobby, person(7, "Slow"), slow);
+    first.join(Ask { position: None, limit: 1 }, &mut |_| ()).await.unwrap();
+    let second = north.joins(&scene.lobby, &ben).await.unwrap();
+    let _third = north.joins(&scene.lobby, &cy).await.unwrap();
+    north.says(&scene.lobby, "on its way").await;
+    tokio::task::block_in_place(|| has_begun.recv_timeout(SOON).unwrap());
+    drop(second);
+    ben.has_left();
+    end.send(()).unwrap();
+    stands_at(&cy, 1).await;
+    stands_at(&ben, 0).await;
 }
 
 /// Guards the bus from rooms that nobody is in.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bus::Bus;
 use proto::to_client::Kept;
-use proto::{Body, Entry, Envelope, RoomName};
+use proto::{Body, Entry, Envelope, Epoch, RoomName};
 use store::{Outcome, Store, StoreError, StoreView};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -60,9 +60,12 @@ impl Lane {
         if let Some(oldest) = waiting.first() {
             self.metrics.queue_age_ms.set(oldest.since.elapsed().as_millis() as i64);
         }
+        // As it is before: an epoch that turns while a batch is committed must not lend its name to numbers of the one before. The
+        // reverse does no harm, for numbers under an older name are read back.
+        let epoch = self.view.epoch();
         match self.persist(&items, 0..items.len()).await {
             Ok(outcomes) => {
-                self.publish(&outcomes);
+                self.publish(epoch, &outcomes);
                 self.settle(waiting, outcomes.into_iter().map(|outcome| settled(outcome, &items)));
                 true
             }
@@ -70,7 +73,7 @@ impl Lane {
             Err(StoreError::Refused(_)) if items.len() > 1 => {
                 for (index, alone) in waiting.into_iter().enumerate() {
                     let outcomes = self.persist(&items, index..index + 1).await.unwrap_or_default();
-                    self.publish(&outcomes);
+                    self.publish(epoch, &outcomes);
                     let answer = outcomes.into_iter().next().map_or(Err(refused()), |outcome| settled(outcome, &items));
                     self.settle(vec![alone], std::iter::once(answer));
                 }
@@ -114,7 +117,7 @@ impl Lane {
     }
 
     /// One publication a room. A known id's is repeated: whoever kept it may have died before publishing.
-    fn publish(&self, outcomes: &[Outcome]) {
+    fn publish(&self, epoch: Epoch, outcomes: &[Outcome]) {
         let mut rooms: HashMap<&RoomName, BTreeMap<u64, Entry>> = HashMap::new();
         for outcome in outcomes {
             let message = match outcome {
@@ -127,7 +130,7 @@ impl Lane {
             };
             rooms.entry(&message.room).or_default().insert(message.rev, message.entry());
         }
-        let (epoch, published_at_us) = (self.view.epoch(), now_us());
+        let published_at_us = now_us();
         for (room, entries) in rooms {
             let entries: Vec<Entry> = entries.into_values().collect();
             self.bus.remember(room, epoch, &entries);

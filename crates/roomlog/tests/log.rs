@@ -10,13 +10,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bus::{Bus, BusEvent, LocalBus};
 use prometheus::Registry;
 use proto::to_client::Kept;
-use proto::{Body, Entry, Envelope, Message, MessageId, PersonName, RoomName, Text, User, UserId};
+use proto::{Body, Entry, Envelope, Epoch, Message, MessageId, PersonName, RoomName, Text, User, UserId};
 use roomlog::{AppendError, Job, LaneConfig, RoomLog, RoomLogMetrics};
 use store::{
-    Amendment, Change, Post, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store, StoreMetrics, StoreView,
+    Amendment, Change, Changes, Durability, Heads, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig,
+    SqliteStore, Store, StoreError, StoreMetrics, StoreView, Tail,
 };
 use tempfile::TempDir;
 use testkit::patience;
@@ -59,9 +61,13 @@ struct Node {
 
 impl Node {
     async fn open(store: Arc<dyn Store>, config: &LaneConfig) -> Self {
+        let view = Arc::new(StoreView::new(store.epoch().await.unwrap()));
+        Self::of(store, view, config)
+    }
+
+    fn of(store: Arc<dyn Store>, view: Arc<StoreView>, config: &LaneConfig) -> Self {
         let (bus, heard) = LocalBus::new(10_000);
         let (bus, registry) = (Arc::new(bus), Registry::new());
-        let view = Arc::new(StoreView::new(store.epoch().await.unwrap()));
         let metrics = RoomLogMetrics::register(&registry).unwrap();
         let log = RoomLog::start(store.clone(), bus.clone(), view.clone(), config, metrics);
         Self { log, store, bus, heard, registry, view }
@@ -77,15 +83,21 @@ impl Node {
         self.submit(Job::Post(post(room, id, words)))
     }
 
-    /// The next entries that this node publishes.
-    async fn next_published(&mut self) -> Vec<Entry> {
+    /// What this node publishes next.
+    async fn next_envelope(&mut self) -> Envelope {
         loop {
             let event = tokio::time::timeout(SOON, self.heard.recv()).await.unwrap().unwrap();
-            if let BusEvent::Publication { envelope, .. } = event
-                && let Body::Entries(entries) = Envelope::decode(envelope).unwrap().body
-            {
-                return entries;
+            if let BusEvent::Publication { envelope, .. } = event {
+                return Envelope::decode(envelope).unwrap();
             }
+        }
+    }
+
+    /// The entries in it.
+    async fn next_published(&mut self) -> Vec<Entry> {
+        match self.next_envelope().await.body {
+            Body::Entries(entries) => entries,
+            other => panic!("a room log publishes entries, not {other:?}"),
         }
     }
 
@@ -441,4 +453,82 @@ async fn one_that_the_store_refuses_does_not_take_its_neighbours_with_it() {
         }
     }
     assert_eq!(everything(&store, &hot).await.len(), 37);
+}
+
+/// A store whose epoch is found to have turned just when a commit is done.
+struct Turning {
+    store: Arc<dyn Store>,
+    view: Arc<StoreView>,
+}
+
+#[async_trait]
+impl Store for Turning {
+    fn lanes(&self) -> usize {
+        self.store.lanes()
+    }
+
+    async fn append(&self, lane: usize, posts: &[Post]) -> Result<Vec<Outcome>, StoreError> {
+        let outcomes = self.store.append(lane, posts).await;
+        self.view.set_epoch(Epoch(self.view.epoch().0 + 1));
+        outcomes
+    }
+
+    async fn amend(&self, lane: usize, amendments: &[Amendment]) -> Result<Vec<Outcome>, StoreError> {
+        self.store.amend(lane, amendments).await
+    }
+
+    async fn heads(&self, rooms: &[RoomName]) -> Result<Heads, StoreError> {
+        self.store.heads(rooms).await
+    }
+
+    async fn changes(&self, room: &RoomName, after: u64, limit: usize) -> Result<Changes, StoreError> {
+        self.store.changes(room, after, limit).await
+    }
+
+    async fn newest_changes(&self, room: &RoomName, span: u64) -> Result<Changes, StoreError> {
+        self.store.newest_changes(room, span).await
+    }
+
+    async fn tail(&self, room: &RoomName, limit: usize) -> Result<Tail, StoreError> {
+        self.store.tail(room, limit).await
+    }
+
+    async fn before(&self, room: &RoomName, seq: u64, limit: usize) -> Result<Tail, StoreError> {
+        self.store.before(room, seq, limit).await
+    }
+
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.store.epoch().await
+    }
+
+    async fn rotate_epoch(&self, old: Epoch) -> Result<Epoch, StoreError> {
+        self.store.rotate_epoch(old).await
+    }
+
+    async fn secret(&self, candidate: &str) -> Result<String, StoreError> {
+        self.store.secret(candidate).await
+    }
+
+    async fn durability(&self) -> Result<Durability, StoreError> {
+        self.store.durability().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+/// Guards a new history from the last numbers of the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_before_the_epoch_turned_is_not_published_under_the_new_one() {
+    let folder = TempDir::new().unwrap();
+    let store = sqlite(&folder).await;
+    let old = store.epoch().await.unwrap();
+    let view = Arc::new(StoreView::new(old));
+    let turning = Arc::new(Turning { store, view: view.clone() });
+    let mut node = Node::of(turning, view, &LaneConfig::default());
+    let hot = room("hot");
+    node.bus.subscribe(&hot);
+    settled(node.says(&hot, Uuid::new_v4(), "the last of the old days")).await.unwrap();
+    assert_eq!(node.next_envelope().await.epoch, old);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use proto::{Epoch, RoomName};
@@ -20,10 +21,18 @@ pub struct Counting {
     gate: Semaphore,
     /// Reads that wait at the gate.
     pub waiting: AtomicUsize,
+    /// How long answers are under way, again and again.
+    lags: Vec<Duration>,
+    answers: AtomicUsize,
 }
 
 impl Counting {
     pub fn around(store: Arc<dyn Store>) -> Arc<Self> {
+        Self::far_from(store, Vec::new())
+    }
+
+    /// The same, and each answer to a read takes its time to arrive: what it tells was true a while ago.
+    pub fn far_from(store: Arc<dyn Store>, lags: Vec<Duration>) -> Arc<Self> {
         Arc::new(Self {
             store,
             changes: 0.into(),
@@ -31,6 +40,8 @@ impl Counting {
             newest: 0.into(),
             gate: Semaphore::new(OPEN),
             waiting: 0.into(),
+            lags,
+            answers: 0.into(),
         })
     }
 
@@ -43,7 +54,16 @@ impl Counting {
         self.gate.add_permits(OPEN);
     }
 
+    async fn travel(&self) {
+        let answer = self.answers.fetch_add(1, Ordering::SeqCst);
+        match self.lags.get(answer % self.lags.len().max(1)) {
+            Some(lag) if !lag.is_zero() => tokio::time::sleep(*lag).await,
+            _ => {}
+        }
+    }
+
     async fn pass_gate(&self) {
+        self.travel().await;
         self.waiting.fetch_add(1, Ordering::SeqCst);
         drop(self.gate.acquire().await);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -70,7 +90,9 @@ impl Store for Counting {
     }
 
     async fn heads(&self, rooms: &[RoomName]) -> Result<Heads, StoreError> {
-        self.store.heads(rooms).await
+        let heads = self.store.heads(rooms).await;
+        self.travel().await;
+        heads
     }
 
     async fn changes(&self, room: &RoomName, after: u64, limit: usize) -> Result<Changes, StoreError> {
@@ -89,16 +111,22 @@ impl Store for Counting {
 
     async fn tail(&self, room: &RoomName, limit: usize) -> Result<Tail, StoreError> {
         self.tails.fetch_add(1, Ordering::SeqCst);
-        self.store.tail(room, limit).await
+        let tail = self.store.tail(room, limit).await;
+        self.pass_gate().await;
+        tail
     }
 
     async fn before(&self, room: &RoomName, seq: u64, limit: usize) -> Result<Tail, StoreError> {
         self.tails.fetch_add(1, Ordering::SeqCst);
-        self.store.before(room, seq, limit).await
+        let page = self.store.before(room, seq, limit).await;
+        self.pass_gate().await;
+        page
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
-        self.store.epoch().await
+        let epoch = self.store.epoch().await;
+        self.travel().await;
+        epoch
     }
 
     async fn rotate_epoch(&self, old: Epoch) -> Result<Epoch, StoreError> {

@@ -1,6 +1,6 @@
 //! Somebody who listens to a room, upserts what comes, and writes down every breach of the rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hub::{Answer, Ask, Batch, Outbox};
 use parking_lot::{Mutex, MutexGuard};
@@ -113,6 +113,9 @@ impl Listener {
             if answer.head < heard.head {
                 heard.fault("an answer is not behind what was asked for");
             }
+        }
+        if revs.iter().map(|(seq, _)| seq).collect::<BTreeSet<_>>().len() < revs.len() {
+            heard.fault("an answer shows each message once, as it is now");
         }
         if revs.iter().any(|(_, rev)| *rev > answer.head) {
             heard.fault("nothing in an answer is above its head");
