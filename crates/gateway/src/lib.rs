@@ -1,6 +1,6 @@
 //! The doors of Tertulia: sockets, frames and pages; one connection's whole life.
 //!
-//! A connection is a [`Stranger`](ws::session) until its `hello` is answered and a guest from then on; what a guest may ask is a
+//! A connection is a stranger until its `hello` is answered and a guest from then on; what a guest may ask is a
 //! file each in `on/`. Frames that a room owes come from the hub straight to the connection's way out (`ws/out.rs`); its
 //! own task only reads, and writes what the socket did not take at once.
 //! Absent on purpose: SQL, Redis, which database or bus is behind the doors.
