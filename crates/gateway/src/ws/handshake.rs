@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
@@ -57,9 +57,13 @@ async fn begin(node: Arc<Node>, on_upgrade: OnUpgrade, slot: Option<AddressSlot>
         tracing::error!("an upgraded connection is not the stream that was accepted");
         return;
     };
+    let Parts { io, read_buf, .. } = parts;
+    // A copy: even empty, hyper's slice would keep its whole buffer for as long as the connection lives.
+    let early = read_buf.to_vec();
+    drop(read_buf);
     let now = node.connections.now();
-    let conn = Arc::new(Conn::new(parts.io.into_inner(), now, node.config.backlog_bytes, node.metrics.clone()));
-    session::run(node, conn, &parts.read_buf, slot).await;
+    let conn = Arc::new(Conn::new(io.into_inner(), now, node.config.backlog_bytes, node.metrics.clone()));
+    session::run(node, conn, early, slot).await;
 }
 
 fn websocket_key(headers: &HeaderMap) -> Result<&HeaderValue, Problem> {

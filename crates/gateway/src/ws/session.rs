@@ -45,7 +45,7 @@ struct Session {
 }
 
 /// Lives a connection from its upgrade to its end.
-pub(crate) async fn run(node: Arc<Node>, conn: Arc<Conn>, early: &[u8], _slot: Option<AddressSlot>) {
+pub(crate) async fn run(node: Arc<Node>, conn: Arc<Conn>, early: Vec<u8>, _slot: Option<AddressSlot>) {
     let number = node.connections.add(&conn);
     node.metrics.connects.with_label_values(&["websocket"]).inc();
     node.metrics.connections.with_label_values(&["websocket"]).inc();

@@ -51,17 +51,13 @@ pub(crate) enum Read_ {
 
 impl Wire {
     /// Begins with what the client sent along with its upgrade request.
-    pub(crate) fn new(early: &[u8]) -> Self {
+    pub(crate) fn new(early: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(ENGINE_BYTES)
             .write_buffer_size(ENGINE_BYTES)
             .max_message_size(Some(proto::FRAME_BYTES_MAX))
             .max_frame_size(Some(proto::FRAME_BYTES_MAX));
-        Self {
-            engine: WebSocketContext::new(Role::Server, Some(config)),
-            rest: early.to_vec(),
-            paused: !early.is_empty(),
-        }
+        Self { engine: WebSocketContext::new(Role::Server, Some(config)), paused: !early.is_empty(), rest: early }
     }
 
     /// Whether there may be requests that were read before.
