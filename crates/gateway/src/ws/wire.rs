@@ -42,7 +42,7 @@ pub(crate) enum Stop {
 
 /// What reading came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Read_ {
+pub(crate) enum Reading {
     /// The socket has no more for now.
     Drained,
     /// The reader of messages asked to pause.
@@ -66,7 +66,7 @@ impl Wire {
     }
 
     /// Reads once from the socket and gives every whole text to `take`, which says whether to go on.
-    pub(crate) fn read(&mut self, conn: &Conn, take: &mut dyn FnMut(&str) -> bool) -> Result<Read_, Stop> {
+    pub(crate) fn read(&mut self, conn: &Conn, take: &mut dyn FnMut(&str) -> bool) -> Result<Reading, Stop> {
         if std::mem::take(&mut self.paused) {
             let rest = std::mem::take(&mut self.rest);
             return self.consume(&rest, conn, take);
@@ -74,12 +74,12 @@ impl Wire {
         SCRATCH.with_borrow_mut(|scratch| match conn.stream.try_read(scratch) {
             Ok(0) => Err(Stop::Lost),
             Ok(read) => self.consume(&scratch[..read], conn, take),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read_::Drained),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Reading::Drained),
             Err(_) => Err(Stop::Lost),
         })
     }
 
-    fn consume(&mut self, bytes: &[u8], conn: &Conn, take: &mut dyn FnMut(&str) -> bool) -> Result<Read_, Stop> {
+    fn consume(&mut self, bytes: &[u8], conn: &Conn, take: &mut dyn FnMut(&str) -> bool) -> Result<Reading, Stop> {
         let mut input = Input { bytes, conn };
         loop {
             match self.engine.read(&mut input) {
@@ -87,7 +87,7 @@ impl Wire {
                     if !take(&text) {
                         self.rest = input.bytes.to_vec();
                         self.paused = true;
-                        return Ok(Read_::Paused);
+                        return Ok(Reading::Paused);
                     }
                 }
                 Ok(Message::Binary(_)) => return Err(Stop::Broke(1003, "frames are text")),
@@ -96,7 +96,7 @@ impl Wire {
                     let _ = self.engine.flush(&mut input); // its echo of the close
                     return Err(Stop::Closed);
                 }
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read_::Drained),
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Reading::Drained),
                 Err(error) => return Err(stop_of(&error)),
             }
         }
