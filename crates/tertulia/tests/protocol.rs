@@ -159,6 +159,42 @@ async fn history_is_paged_backwards_oldest_first() {
 }
 
 #[tokio::test]
+async fn what_is_read_behind_a_send_shows_it() {
+    let node = alone().await;
+    let mut ana = node.guest("Ana").await;
+    for number in 1..=20 {
+        ana.say(json!({"type": "send", "room": "r", "id": id(), "text": number.to_string()})).await;
+        ana.say(json!({"type": "history", "room": "r", "limit": 1})).await;
+        assert_eq!(texts(&ana.expect("history").await), [number.to_string()]);
+    }
+}
+
+#[tokio::test]
+async fn large_messages_make_smaller_answers() {
+    let node = alone().await;
+    let mut ana = node.guest("Ana").await;
+    let text = "x".repeat(16_000);
+    for _ in 0..120 {
+        ana.say(json!({"type": "send", "room": "r", "id": id(), "text": text})).await;
+    }
+    for _ in 0..120 {
+        ana.expect("ack").await;
+    }
+    ana.say(json!({"type": "history", "room": "r", "limit": 120})).await;
+    let newest = ana.expect("history").await;
+    assert_eq!((texts(&newest).len(), &newest["more"]), (100, &json!(true)));
+    let mut held = Replica::default();
+    let mut pages = 1;
+    ana.say(held.join("r")).await;
+    while held.joined(&ana.expect("joined").await) {
+        pages += 1;
+        ana.say(held.join("r")).await;
+    }
+    assert_eq!((held.messages.len(), held.head), (120, 120));
+    assert!(pages > 1);
+}
+
+#[tokio::test]
 async fn a_long_absence_is_made_up_for_page_by_page() {
     let node = alone().await;
     let mut ana = node.guest("Ana").await;

@@ -110,6 +110,18 @@ async fn a_stranger_may_say_hello_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_stranger_who_never_says_hello_is_closed_however_busy_it_is() {
+    let node = alone().await;
+    let mut stranger = node.client().await;
+    let closed = testkit::patience(Duration::from_secs(20), async || {
+        stranger.say(json!({"type": "ping"})).await;
+        tokio::time::timeout(Duration::from_millis(300), stranger.closed_now()).await.ok().flatten()
+    });
+    let close = closed.await.expect("the node closes");
+    assert_eq!((u16::from(close.code), close.reason.as_str()), (1008, "say hello first"));
+}
+
+#[tokio::test]
 async fn frames_that_break_the_protocol_are_closed_with_a_reason() {
     let node = alone().await;
     let cases = [

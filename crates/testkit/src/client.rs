@@ -149,12 +149,14 @@ impl Client {
     /// # Panics
     /// When it does not close.
     pub async fn closed(&mut self) -> Option<CloseFrame> {
-        let end = tokio::time::timeout(DEADLINE, async {
-            while let Some(frame) = self.next_frame().await {
-                self.waiting.push_back(frame);
-            }
-        });
-        end.await.expect("the node closes");
+        tokio::time::timeout(DEADLINE, self.closed_now()).await.expect("the node closes")
+    }
+
+    /// Reads until the node closes, for as long as the caller waits: the close frame, if it sent one.
+    pub async fn closed_now(&mut self) -> Option<CloseFrame> {
+        while let Some(frame) = self.next_frame().await {
+            self.waiting.push_back(frame);
+        }
         self.closed.clone().flatten()
     }
 
