@@ -23,7 +23,8 @@ pub struct HubConfig {
     pub sweep_every: Duration,
     /// The same while nodes cannot hear each other: it is what carries messages then.
     pub sweep_every_deaf: Duration,
-    /// How long a publication may be under way before the sweep calls it lost.
+    /// How long a publication may be under way before the sweep calls it lost: a bus under load is late, and a find must
+    /// point at a loss.
     pub sweep_grace: Duration,
     /// How long a room stays subscribed after its last seat.
     pub linger: Duration,
@@ -43,9 +44,9 @@ impl Default for HubConfig {
             reads_max: 4,
             gap_wait: Duration::from_millis(50),
             subscribe_wait: Duration::from_secs(1),
-            sweep_every: Duration::from_secs(3),
+            sweep_every: Duration::from_millis(2500),
             sweep_every_deaf: Duration::from_millis(400),
-            sweep_grace: Duration::from_millis(200),
+            sweep_grace: Duration::from_secs(1),
             linger: Duration::from_secs(10),
             presence_every: Duration::from_secs(1),
             inline_members_max: 16,
