@@ -7,22 +7,24 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::process::{Daemon, free_port};
+
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A running redis-server.
 pub struct Redis {
+    // Dropped in this order: the program before its folder.
+    server: Option<Daemon>,
     folder: TempDir,
     port: u16,
     arguments: Vec<String>,
-    server: Option<Server>,
 }
 
 impl Redis {
@@ -98,12 +100,12 @@ impl Redis {
 
     /// Stops the process without ending it: connections stay open and nothing answers.
     pub fn freeze(&self) {
-        self.signal("-STOP");
+        self.signal("STOP");
     }
 
     /// Lets a frozen server go on.
     pub fn thaw(&self) {
-        self.signal("-CONT");
+        self.signal("CONT");
     }
 
     /// Cuts all connections that have subscribed to something. Returns how many there were.
@@ -157,27 +159,21 @@ impl Redis {
     }
 
     async fn try_start(&mut self) -> bool {
-        let command = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "redis-server"])
-            .args(&self.arguments)
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--dir"])
-            .arg(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("no setpriv: run scripts/install-test-tools");
-        let mut server = Server(command);
+        let (port, folder) = (self.port.to_string(), self.folder.path().display().to_string());
+        let mut command = vec!["redis-server"];
+        command.extend(self.arguments.iter().map(String::as_str));
+        command.extend(["--bind", "127.0.0.1", "--port", &port, "--dir", &folder]);
+        let mut server = Daemon::start("KILL", &self.folder.path().join("log"), &command);
         let deadline = tokio::time::Instant::now() + STARTS_WITHIN;
         while tokio::time::Instant::now() < deadline {
-            if let Ok(Some(status)) = server.0.try_wait() {
-                // What `setpriv` says of a program that it does not find.
-                assert_ne!(status.code(), Some(127), "no redis-server: run scripts/install-test-tools");
+            if let Some(code) = server.ended() {
+                // What a shell says of a program that it does not find.
+                assert_ne!(code, 127, "no redis-server: run scripts/install-test-tools");
                 return false;
             }
             if let Ok(Reply::Text(about)) = self.try_command(&["INFO", "server"]).await {
                 // Somebody else's server may have taken the port in between.
-                let ours = about.contains(&format!("process_id:{}\r", server.0.id()));
+                let ours = about.contains(&format!("process_id:{}\r", server.pid()));
                 self.server = ours.then_some(server);
                 return ours;
             }
@@ -187,26 +183,8 @@ impl Redis {
     }
 
     fn signal(&self, signal: &str) {
-        let server = self.server.as_ref().expect("a running server");
-        let sent = Command::new("kill").args([signal, &server.0.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill {signal} failed");
+        self.server.as_ref().expect("a running server").signal(signal);
     }
-}
-
-/// A process that ends with its owner.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way nothing is left to do about it.
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("a bound address").port()
 }
 
 /// What Redis answers.
