@@ -1,7 +1,6 @@
 //! A publication's way through the hub.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bus::{BusEvent, Loss};
 use bytes::Bytes;
@@ -50,11 +49,11 @@ impl Inner {
                 return;
             }
         };
+        let lag = (envelope.origin != self.bus.node()).then(|| envelope.age());
         match envelope.body {
             Body::Entries(entries) => {
-                if envelope.origin != self.bus.node() {
-                    let lag = now_us().saturating_sub(envelope.published_at_us);
-                    self.metrics.bus_lag_seconds.observe(Duration::from_micros(lag).as_secs_f64());
+                if let Some(lag) = lag {
+                    self.metrics.bus_lag_seconds.observe(lag.as_secs_f64());
                 }
                 match room.take(self, envelope.epoch, entries) {
                     Some(false) => {}
@@ -106,8 +105,4 @@ impl Inner {
             }
         }
     }
-}
-
-pub(crate) fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

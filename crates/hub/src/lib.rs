@@ -166,9 +166,7 @@ impl Hub {
 
 impl Inner {
     pub(crate) fn publish(&self, room: &RoomName, body: Body) {
-        let published_at_us = events::now_us();
-        let envelope = Envelope { epoch: self.view.epoch(), origin: self.bus.node(), published_at_us, body };
-        self.bus.publish(room, envelope.encode());
+        self.bus.publish(room, Envelope::now(self.view.epoch(), self.bus.node(), body).encode());
     }
 
     pub(crate) async fn read_permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, HubError> {

@@ -10,6 +10,8 @@
 //! Entries rise by `rev`. A reader that does not know a version or a kind must treat the publication as lost: it
 //! reads the store. So nodes of two versions can share a bus.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -98,6 +100,16 @@ pub enum EnvelopeError {
 }
 
 impl Envelope {
+    /// An envelope that is published now.
+    pub fn now(epoch: Epoch, origin: NodeId, body: Body) -> Self {
+        Self { epoch, origin, published_at_us: now_us(), body }
+    }
+
+    /// How long ago it was published, as far as the two nodes' clocks agree; never less than nothing.
+    pub fn age(&self) -> Duration {
+        Duration::from_micros(now_us().saturating_sub(self.published_at_us))
+    }
+
     /// The bytes for the bus.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(HEAD_BYTES + self.body_bytes_hint());
@@ -172,6 +184,10 @@ impl Envelope {
         };
         Ok(Self { epoch, origin, published_at_us, body })
     }
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
 fn entries(mut bytes: Bytes) -> Option<Vec<Entry>> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bus::Bus;
 use proto::to_client::Kept;
@@ -130,12 +130,10 @@ impl Lane {
             };
             rooms.entry(&message.room).or_default().insert(message.rev, message.entry());
         }
-        let published_at_us = now_us();
         for (room, entries) in rooms {
             let entries: Vec<Entry> = entries.into_values().collect();
             self.bus.remember(room, epoch, &entries);
-            let envelope = Envelope { epoch, origin: self.bus.node(), published_at_us, body: Body::Entries(entries) };
-            self.bus.publish(room, envelope.encode());
+            self.bus.publish(room, Envelope::now(epoch, self.bus.node(), Body::Entries(entries)).encode());
         }
     }
 
@@ -177,8 +175,4 @@ fn settled(outcome: Outcome, items: &Items) -> Result<Kept, AppendError> {
         Outcome::NotFound => Err(AppendError::NotFound),
         Outcome::Forbidden => Err(AppendError::Forbidden),
     }
-}
-
-fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
