@@ -7,6 +7,7 @@
 //! Latency counts from the moment a message was due, not from when it could be written.
 
 mod args;
+mod chaos;
 mod crowd;
 mod door;
 mod ids;
