@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::changes::{Changes, Pending};
 use super::faults::TURNS_EPOCH;
 use super::findings::Findings;
 use super::lines;
@@ -71,30 +72,6 @@ pub(super) struct Fold {
     pub(super) seq: u64,
     /// [`Moment::MAX`] if the store still has it.
     pub(super) since: Moment,
-}
-
-/// All changes asked of one message.
-#[derive(Default)]
-struct Changes {
-    texts: Vec<Change>,
-    asked: u64,
-    answered: u64,
-}
-
-/// One text that a message was to have.
-struct Change {
-    text: Option<Digest>,
-    first: Moment,
-    asked: usize,
-    /// The numbers under which it was seen.
-    revs: Vec<u64>,
-}
-
-/// The changes of one message that a client has not heard of yet, the oldest first.
-#[derive(Default)]
-struct Pending {
-    texts: Vec<Option<Digest>>,
-    last: Option<Option<Digest>>,
 }
 
 impl<'a> Known<'a> {
@@ -205,17 +182,14 @@ impl<'a> Gathering<'a> {
                     self.counts.changes_asked += 1;
                     let Some(room) = self.rooms.get_mut(*index) else { continue };
                     room.changes.entry(*seq).or_default().ask(at, *text);
-                    let mine = pending.entry((*index, *seq)).or_default();
-                    if !mine.texts.contains(text) {
-                        mine.texts.push(*text);
-                    }
+                    pending.entry((*index, *seq)).or_default().ask(*text);
                 }
                 What::ChangeAcked { room: index, seq, rev } => {
                     self.counts.changes_acked += 1;
                     let Some(room) = self.rooms.get_mut(*index) else { continue };
                     match pending.entry((*index, *seq)).or_default().answered() {
                         Some(text) => {
-                            room.changes.entry(*seq).or_default().answered += 1;
+                            room.changes.entry(*seq).or_default().answer();
                             room.changes_acked.push(ChangeAck { by, at, seq: *seq, rev: *rev, text });
                         }
                         None => findings.add(Rule::NothingInvented, Some(*index), Some(by), Some(at), || {
@@ -225,7 +199,7 @@ impl<'a> Gathering<'a> {
                 }
                 What::ChangeRefused { room: index, seq, .. } => {
                     let Some(room) = self.rooms.get_mut(*index) else { continue };
-                    room.changes.entry(*seq).or_default().answered += 1;
+                    room.changes.entry(*seq).or_default().answer();
                     pending.entry((*index, *seq)).or_default().answered();
                 }
                 What::Joined { epoch, .. } => {
@@ -239,7 +213,7 @@ impl<'a> Gathering<'a> {
                 What::Deferred { .. } | What::Lost { .. } | What::NotLetIn { .. } | What::JoinAsked { .. } => {}
             }
         }
-        let mut owed: Vec<_> = pending.into_iter().filter(|(_, pending)| !pending.texts.is_empty()).collect();
+        let mut owed: Vec<_> = pending.into_iter().filter(|(_, pending)| !pending.is_settled()).collect();
         owed.sort_unstable_by_key(|(of, _)| *of);
         for ((room, seq), _) in owed {
             findings.add(Rule::Settles, Some(room), Some(by), None, || {
@@ -285,41 +259,10 @@ impl<'a> Send<'a> {
     }
 }
 
-impl Pending {
-    /// The change that an answer is for. One that was asked twice may be answered twice.
-    fn answered(&mut self) -> Option<Option<Digest>> {
-        if !self.texts.is_empty() {
-            self.last = Some(self.texts.remove(0));
-        }
-        self.last
-    }
-}
-
-impl Changes {
-    fn ask(&mut self, at: Moment, text: Option<Digest>) {
-        self.asked += 1;
-        match self.texts.iter_mut().find(|change| change.text == text) {
-            Some(change) => {
-                change.asked += 1;
-                change.first = change.first.min(at);
-            }
-            None => self.texts.push(Change { text, first: at, asked: 1, revs: Vec::new() }),
-        }
-    }
-
-    /// Since when a number may be folded into a later one: since the first change was asked that may have done it.
-    fn fold(&self, number: u64) -> Moment {
-        let may = |change: &&Change| change.revs.len() < change.asked || change.revs.iter().any(|rev| *rev > number);
-        self.texts.iter().filter(may).map(|change| change.first).min().unwrap_or(Moment::ZERO)
-    }
-}
-
 impl KnownRoom<'_> {
     fn saw(&mut self, seq: u64, rev: u64, text: Option<Digest>) {
-        let changes = self.changes.get_mut(&seq);
-        let change = changes.and_then(|changes| changes.texts.iter_mut().find(|change| change.text == text));
-        if let Some(change) = change.filter(|change| !change.revs.contains(&rev)) {
-            change.revs.push(rev);
+        if let Some(changes) = self.changes.get_mut(&seq) {
+            changes.saw(rev, text);
         }
     }
 
@@ -369,17 +312,7 @@ impl KnownRoom<'_> {
         for (_, seq) in self.numbers.iter().filter(|(rev, seq)| rev > seq && !named.contains(rev)) {
             *seen.entry(*seq).or_default() += 1;
         }
-        self.changes
-            .iter()
-            .map(|(seq, changes)| {
-                let seen = seen.get(seq).copied().unwrap_or(0);
-                match changes.texts.len() {
-                    // However often it was asked: the second time alters nothing.
-                    1 => u64::from(changes.answered == 0 && seen == 0),
-                    _ => changes.asked.saturating_sub(changes.answered + seen),
-                }
-            })
-            .sum()
+        self.changes.iter().map(|(seq, changes)| changes.in_doubt(seen.get(seq).copied().unwrap_or(0))).sum()
     }
 
     /// Whether somebody wrote this; otherwise what is wrong with it.
@@ -387,7 +320,7 @@ impl KnownRoom<'_> {
         let Some(send) = self.sends.get(&id) else { return Err(format!("message {seq}, {id}, which nobody sent")) };
         let written = match self.changes.get(&seq) {
             _ if rev == seq => send.said(text),
-            Some(changes) => changes.texts.iter().any(|change| change.text == text),
+            Some(changes) => changes.asked_for(text),
             None => false,
         };
         if written {
@@ -403,7 +336,6 @@ impl KnownRoom<'_> {
             let send = self.rows.get(&seq).and_then(|row| self.sends.get(&row.id));
             return send.is_none_or(|send| send.said(text));
         }
-        let changes = self.changes.get(&seq).map(|changes| changes.texts.as_slice()).unwrap_or_default();
-        changes.iter().all(|change| change.text == text || !change.revs.contains(&rev))
+        self.changes.get(&seq).is_none_or(|changes| changes.may_be(rev, text))
     }
 }

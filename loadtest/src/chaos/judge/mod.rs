@@ -8,6 +8,7 @@
 //! A rule stays silent where the promise leaves a choice, so that every finding is worth a look.
 
 mod causes;
+mod changes;
 mod faults;
 mod findings;
 mod holes;

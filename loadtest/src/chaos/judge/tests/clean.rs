@@ -87,7 +87,7 @@ fn a_clean_run_holds() {
     assert!(verdict.looked_at.iter().all(|(_, count)| *count > 0), "{:?}", verdict.looked_at);
 }
 
-/// Guards against a judge that needs the client to have been there to the end.
+/// Guards against a judge that falls over where there is nothing to look at.
 #[test]
 fn nothing_is_found_in_nothing() {
     assert_eq!(judge(&Evidence::default()).findings, []);
