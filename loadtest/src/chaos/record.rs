@@ -15,7 +15,7 @@ pub(crate) type RoomIndex = usize;
 pub(crate) struct Digest(pub(crate) u64);
 
 /// Everything known once the run is over.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Evidence {
     /// The names of the rooms.
     pub(crate) rooms: Vec<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Evidence {
 }
 
 /// One client's log. A client lives through many connections; what it holds of a room outlives them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ClientLog {
     /// `writer 3`, `editor 1`, `reader 7`.
     pub(crate) name: String,
@@ -55,7 +55,8 @@ pub(crate) struct Line {
 /// What a client did or saw.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum What {
-    /// A message was written to the socket: for the first time, or again under the same id.
+    /// A message was written to the socket: for the first time, or again under the same id. Noted before its first byte is
+    /// written, or what came between would seem to come before it.
     Sent { room: RoomIndex, id: Uuid, text: Digest },
     /// It was acknowledged.
     Acked { room: RoomIndex, id: Uuid, seq: u64 },
@@ -63,7 +64,7 @@ pub(crate) enum What {
     Deferred { room: RoomIndex, id: Uuid, code: String },
     /// It was refused for good, and the client gave it up.
     Refused { room: RoomIndex, id: Uuid, code: String },
-    /// A change was written to the socket, for the first time or again; no text is a deletion.
+    /// A change was written to the socket, for the first time or again; no text is a deletion. Noted before its first byte.
     ChangeAsked { room: RoomIndex, seq: u64, text: Option<Digest> },
     /// The oldest change asked of this message was acknowledged; `rev` is the number the node names.
     ChangeAcked { room: RoomIndex, seq: u64, rev: u64 },
@@ -71,11 +72,12 @@ pub(crate) enum What {
     ChangeRefused { room: RoomIndex, seq: u64, code: String },
     /// A connection was made and welcomed.
     Connected { node: String },
-    /// It ended: `bye drain`, `closed 1012`, `lost`, `silent` …
+    /// It ended: `bye drain`, `closed 1012`, `lost`, `silent` …; `over` when the client stopped, which ends its log.
     Lost { why: String },
     /// A connection could not be made: `refused`, `503`, …
     NotLetIn { why: String },
     /// A `join` was written to the socket. `after` is the client's position: `None` is a first join of the recent tail.
+    /// A client has one under way in a room at most; one that was refused is asked again.
     JoinAsked { room: RoomIndex, after: Option<u64> },
     /// A page of its answer, before the messages in it.
     Joined { room: RoomIndex, epoch: String, head: u64, reset: bool, more: bool },
