@@ -22,7 +22,9 @@ static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// The program with fail-points in it.
 fn program() -> &'static str {
-    let build = || testkit::build::node(Path::new("../.."), env!("CARGO_TARGET_TMPDIR"), "failpoints", &["failpoints"]);
+    let build = || {
+        testkit::build::node(Path::new("../.."), env!("CARGO_TARGET_TMPDIR"), "failpoints", &["tertulia/failpoints"])
+    };
     PROGRAM.get_or_init(build).to_str().unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Builds the program from the sources in `tree`, in the profile of this test, and returns where it is.
+/// Builds the program from the sources in `tree`, in the profile of this test, with features such as `tertulia/failpoints`, and returns where it is.
 ///
 /// `scratch` is `env!("CARGO_TARGET_TMPDIR")` of a test: what is beside it and was compiled already is used again. The program
 /// itself goes to a folder called `name` there, so that the one that other tests run is not touched.
@@ -23,7 +23,10 @@ pub fn node(tree: &Path, scratch: &str, name: &str, features: &[&str]) -> PathBu
     }
     let output = cargo
         .current_dir(tree)
-        .args(["build", "--quiet", "--locked", "--package=tertulia", "--profile", profile])
+        .args(["build", "--quiet", "--locked", "--profile", profile])
+        // The whole workspace, and the examples that it does not have: so dependencies get the features that they have when
+        // all tests are built, and need not be compiled another time for this.
+        .args(["--workspace", "--bin=tertulia", "--examples"])
         .arg(format!("--features={}", features.join(",")))
         .arg("--target-dir")
         .arg(&place)
