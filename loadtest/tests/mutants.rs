@@ -1,4 +1,4 @@
-//! The product is broken on purpose, and must be caught at it.
+//! The product with mistakes made on purpose.
 //!
 //! `mutants/` has a patch for each mistake. All of them are applied to a copy of the sources, each asleep until
 //! `TERTULIA_MUTANT` names it, so that one build serves all.
@@ -99,7 +99,7 @@ fn every_patch_is_explained_and_asks_for_its_own_name() {
     assert_eq!(names.len(), 7, "{names:?}");
     for (name, path) in patches() {
         let patch = fs::read_to_string(path).unwrap();
-        for word in ["Mistake:", "Promise:", "Fault:", "Shows as:"] {
+        for word in ["Mistake:", "Promise:", "When:", "Shows as:", "Faults:", "Rules:"] {
             assert!(patch.lines().any(|line| line.starts_with(word)), "{name}: no `{word}`");
         }
         let asked: BTreeSet<&str> =
