@@ -63,9 +63,12 @@ impl Lane {
         // As it is before: an epoch that turns while a batch is committed must not lend its name to numbers of the one before. The
         // reverse does no harm, for numbers under an older name are read back.
         let epoch = self.view.epoch();
+        failpoint::crash("taken");
         match self.persist(&items, 0..items.len()).await {
             Ok(outcomes) => {
+                failpoint::crash("committed");
                 self.publish(epoch, &outcomes);
+                failpoint::crash("published");
                 self.settle(waiting, outcomes.into_iter().map(|outcome| settled(outcome, &items)));
                 true
             }

@@ -35,12 +35,15 @@ pub(crate) enum StartError {
     Weak(String),
     #[error("metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+    #[error("{0}")]
+    Failpoints(String),
     #[error("signals could not be listened for: {0}")]
     Signals(std::io::Error),
 }
 
 /// Runs a node until it is asked to leave and everybody has gone.
 pub(crate) async fn serve(config: ServeConfig) -> Result<(), StartError> {
+    failpoint::arm().map_err(StartError::Failpoints)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     // First, because a taken port is told at once; nobody is let in before all is ready.
     let listener = open::door(config.listen).map_err(|error| StartError::Listen { address: config.listen, error })?;

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod build;
 pub mod client;
 pub mod cluster;
 pub mod haproxy;
