@@ -5,12 +5,22 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::chaos::Kind;
+
 /// A guest with a stopwatch for Tertulia's nodes on this machine.
 #[derive(Parser)]
 #[command(name = "loadtest", version, about)]
 pub(crate) struct Program {
     #[command(subcommand)]
-    pub(crate) scenario: Scenario,
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Measure(Scenario),
+    /// Starts a cluster of its own, breaks it again and again, and checks that nothing was lost, doubled or reordered.
+    Chaos(Chaos),
 }
 
 #[derive(Subcommand)]
@@ -138,4 +148,71 @@ pub(crate) struct Storm {
     /// Messages said in each room while nobody is there.
     #[arg(long, default_value_t = 10)]
     pub(crate) missed: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct Chaos {
+    /// Everything left to chance comes from it: the same seed and kinds make the same schedule.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Seconds in which faults begin. Then all is mended, and everything settles.
+    #[arg(long, default_value_t = 90)]
+    pub(crate) seconds: u64,
+
+    /// Kinds of faults, separated by commas, each once a round; without it all for which there is what they need.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub(crate) faults: Vec<Kind>,
+
+    /// Kinds left out.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub(crate) without: Vec<Kind>,
+
+    /// The node's program; without it the `tertulia` beside this program.
+    #[arg(long)]
+    pub(crate) node: Option<PathBuf>,
+
+    /// The same built with `--features failpoints`, for `node-crash`.
+    #[arg(long)]
+    pub(crate) crash_node: Option<PathBuf>,
+
+    /// The program of another version, for `mixed-versions`.
+    #[arg(long)]
+    pub(crate) other_node: Option<PathBuf>,
+
+    /// Nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) nodes: u8,
+
+    /// Rooms; every client joins all of them.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) rooms: u8,
+
+    /// Clients who write and read.
+    #[arg(long, default_value_t = 6)]
+    pub(crate) writers: u16,
+
+    /// Clients who write less, and edit and delete what they wrote.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) editors: u16,
+
+    /// Clients who only read.
+    #[arg(long, default_value_t = 6)]
+    pub(crate) readers: u16,
+
+    /// Messages a second and writer.
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) rate: f64,
+
+    /// A file for the report, a page for a browser.
+    #[arg(long)]
+    pub(crate) html: Option<PathBuf>,
+
+    /// A file for the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+
+    /// A folder for the nodes' logs, if a promise is broken.
+    #[arg(long)]
+    pub(crate) keep: Option<PathBuf>,
 }

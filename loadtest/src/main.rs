@@ -23,31 +23,45 @@ mod tally;
 mod wire;
 mod witness;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
-use args::{Program, Scenario};
+use args::{Chaos, Command, Program, Scenario};
 
 fn main() -> ExitCode {
-    let Program { scenario } = Program::parse();
+    let held = match Program::parse().command {
+        Command::Measure(scenario) => measure(&scenario).map(|()| true),
+        Command::Chaos(chaos) => break_and_judge(&chaos),
+    };
+    match held {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("loadtest: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn measure(scenario: &Scenario) -> io::Result<()> {
     // One thread: a client that wakes itself on other cores takes from the node what it wants to measure.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let run = async {
-        match &scenario {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        match scenario {
             Scenario::IdleAck(common) => scenario::idle_ack::run(common).await,
             Scenario::Durable(durable) => scenario::durable::run(durable).await,
             Scenario::Fanout(fanout) => scenario::fanout::run(fanout).await,
             Scenario::Idle(idle) => scenario::idle::run(idle).await,
             Scenario::Storm(storm) => scenario::storm::run(storm).await,
         }
-    };
-    let told = runtime.and_then(|runtime| runtime.block_on(run)).and_then(|report| report.tell(scenario.common()));
-    match told {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("loadtest: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    })?;
+    report.tell(scenario.common())
+}
+
+fn break_and_judge(chaos: &Chaos) -> io::Result<bool> {
+    // Several threads: starting and stopping servers waits.
+    Builder::new_multi_thread().enable_all().build()?.block_on(chaos::run(chaos))
 }

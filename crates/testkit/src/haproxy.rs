@@ -12,7 +12,7 @@ use crate::process::{Daemon, Folder, free_port};
 #[derive(Debug)]
 pub struct HaProxy {
     // Dropped in this order: the program before its folder.
-    _daemon: Daemon,
+    daemon: Daemon,
     folder: Folder,
     address: SocketAddr,
     inner: SocketAddr,
@@ -37,10 +37,11 @@ impl HaProxy {
         command.extend(nodes.iter().zip(1..).map(|(node, number)| format!("PROXY_NODE_{number}={node}")));
         // Debian keeps it where only root's path leads.
         command.push(format!("PATH={}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
-        command.extend(["haproxy".into(), "-db".into(), "-f".into(), config.display().to_string()]);
+        // A master that starts workers: it can be told to read its configuration anew.
+        command.extend(["haproxy".into(), "-W".into(), "-db".into(), "-f".into(), config.display().to_string()]);
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let daemon = Daemon::start("TERM", &folder.path().join("log"), &command);
-        let proxy = Self { _daemon: daemon, folder, address, inner };
+        let proxy = Self { daemon, folder, address, inner };
         let ready = patience(Duration::from_secs(20), async || {
             (proxy.states().await.len() == nodes.len() && proxy.states().await.iter().all(|state| state == "UP"))
                 .then_some(())
@@ -52,6 +53,12 @@ impl HaProxy {
     /// The front door.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has it read its configuration anew, as an operator does: another process takes what comes from now on, and the old one
+    /// keeps what is open.
+    pub fn reload(&self) {
+        self.daemon.signal("USR2");
     }
 
     /// What it has logged.

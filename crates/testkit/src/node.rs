@@ -74,6 +74,11 @@ impl Node {
         assert!(ready.await.is_some(), "the node does not become ready: {}", self.log());
     }
 
+    /// How it is started from the next time on.
+    pub fn set_options(&mut self, options: NodeOptions) {
+        self.options = options;
+    }
+
     /// Starts the program without waiting for anything.
     pub fn launch(&mut self) {
         let mut command: Vec<String> = vec!["env".into()];

@@ -3,6 +3,8 @@
 //! Most tests share one server per test process and take a database each; those that stop, kill or freeze the server
 //! start their own. Its settings are those of a careful operator, only smaller: commits wait for the disk.
 
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -36,8 +38,27 @@ impl Postgres {
     /// # Panics
     /// When Postgres is not installed or does not start.
     pub fn start() -> Self {
+        Self::start_on_disk(None)
+    }
+
+    /// The same, on a disk of its own of so many megabytes, in memory: one that can be filled.
+    ///
+    /// # Panics
+    /// Also when such a disk cannot be mounted, which takes the rights of root.
+    pub fn start_on_small_disk(megabytes: usize) -> Self {
+        Self::start_on_disk(Some(megabytes))
+    }
+
+    fn start_on_disk(megabytes: Option<usize>) -> Self {
         let owner = humble_owner("postgres");
         let folder = Folder::make(owner.as_ref());
+        if let Some(megabytes) = megabytes {
+            let mut options = format!("size={megabytes}m,mode=700");
+            if let Some(Owner { user, group }) = &owner {
+                options += &format!(",uid={user},gid={group}");
+            }
+            run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &folder.path().to_string_lossy()]);
+        }
         let mut server =
             Self { daemon: None, folder, programs: programs(), owner, port: free_port(), databases: AtomicU32::new(0) };
         let (initdb, data) = (server.program("initdb"), server.data());
@@ -56,6 +77,11 @@ impl Postgres {
         let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.execute("postgres", &format!("CREATE DATABASE {name}"));
         self.url(&name)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// The address of a database.
@@ -135,6 +161,31 @@ impl Postgres {
     /// Lets it go on.
     pub fn thaw(&self) {
         self.daemon.iter().for_each(|daemon| daemon.signal_family("CONT"));
+    }
+
+    /// Leaves no byte free on its disk, which should be a small one.
+    ///
+    /// # Panics
+    /// When it is not full in the end.
+    pub fn fill_disk(&self) {
+        let mut filler = std::fs::File::create(self.filler()).expect("a file on the disk");
+        let full = (0..1 << 16).find_map(|_| filler.write_all(&[0; 1 << 16]).err());
+        assert!(full.is_some(), "a small disk is full at some time");
+    }
+
+    /// Makes room again, and starts the server if it gave up meanwhile.
+    ///
+    /// # Panics
+    /// When the server does not start.
+    pub fn free_disk(&mut self) {
+        _ = std::fs::remove_file(self.filler());
+        if self.daemon.as_mut().is_none_or(|daemon| daemon.ended().is_some()) {
+            self.start_again();
+        }
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.path().join("filler")
     }
 
     /// While it is stopped: makes it come back as a standby without a primary, as after a failover to the wrong side.

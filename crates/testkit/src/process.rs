@@ -24,10 +24,11 @@ kill -CONT $child; kill -${asked:-$signal} $child
 wait $child
 "#;
 
-/// Tries for a while, because whoever writes to the folder may be ending at the same moment.
+/// Tries for a while, because whoever writes to the folder may be ending at the same moment. The folder may be a disk of its own.
 const SWEEPER: &str = r#"
 trap '' INT HUP TERM
 cat >/dev/null
+mountpoint -q "$1" && umount -l "$1"
 for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && exit; sleep 0.3; done
 "#;
 

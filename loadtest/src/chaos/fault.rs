@@ -7,8 +7,9 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use testkit::proxy::Way;
 
-use super::stage::{Member, Stage};
-use super::{Crowd, blocking};
+use super::stage::{Member, ROLE, Stage};
+use super::crowd::Crowd;
+use super::{Programs, blocking};
 
 /// Longer than every time-out between the parts.
 const BEYOND_TIMEOUTS: u64 = 12_000;
@@ -46,7 +47,7 @@ pub(crate) enum Kind {
     PostgresCrash,
     /// Postgres's processes are stopped for seconds.
     PostgresFreeze,
-    /// All connections to Postgres are taken by others, and the nodes' are ended.
+    /// Postgres has no connection left for the nodes, and theirs are ended.
     PostgresFull,
     /// What a node committed is never confirmed to it: the answers vanish, then the line is cut.
     CommitReplyLost,
@@ -74,8 +75,45 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Its name on the command line and in reports.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::NodeKill => "node-kill",
+            Self::NodeCrash => "node-crash",
+            Self::NodeTerm => "node-term",
+            Self::Rolling => "rolling",
+            Self::NodeFreeze => "node-freeze",
+            Self::RedisRestart => "redis-restart",
+            Self::RedisFlush => "redis-flush",
+            Self::RedisPause => "redis-pause",
+            Self::RedisKillSubscribers => "redis-kill-subscribers",
+            Self::RedisOutputLimit => "redis-output-limit",
+            Self::RedisFreeze => "redis-freeze",
+            Self::RedisSlow => "redis-slow",
+            Self::PostgresRestart => "postgres-restart",
+            Self::PostgresCrash => "postgres-crash",
+            Self::PostgresFreeze => "postgres-freeze",
+            Self::PostgresFull => "postgres-full",
+            Self::CommitReplyLost => "commit-reply-lost",
+            Self::CutFromRedis => "cut-from-redis",
+            Self::CutFromPostgres => "cut-from-postgres",
+            Self::Deaf => "deaf",
+            Self::ProxyReload => "proxy-reload",
+            Self::ReadersStall => "readers-stall",
+            Self::HalfOpen => "half-open",
+            Self::Storm => "storm",
+            Self::ClockStep => "clock-step",
+            Self::DiskFull => "disk-full",
+            Self::MixedVersions => "mixed-versions",
+        }
+    }
+
+    /// What it needs besides the parts of every cluster.
+    pub(crate) fn lacks(self, programs: &Programs) -> Option<&'static str> {
+        match self {
+            Self::NodeCrash if programs.crashing.is_none() => Some("--crash-node"),
+            Self::MixedVersions if programs.other.is_none() => Some("--other-node"),
+            _ => None,
+        }
     }
 
     /// Whom it concerns, if that is not one node.
@@ -203,9 +241,11 @@ impl Fault {
                 stage.postgres.thaw();
             }
             Kind::PostgresFull => {
-                let taken = blocking(|| stage.postgres.take_all_connections());
+                // The same answer as of a server that has no connection left.
+                stage.sql(&format!("ALTER ROLE {ROLE} CONNECTION LIMIT 0"));
+                stage.sql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{ROLE}'"));
                 wait().await;
-                drop(taken);
+                stage.sql(&format!("ALTER ROLE {ROLE} CONNECTION LIMIT -1"));
             }
             Kind::CommitReplyLost => {
                 let line = &stage.members[self.node].to_postgres;
@@ -294,7 +334,7 @@ impl Fault {
         };
         limit("pubsub 65536 0 0").await;
         stage.members.iter().for_each(|member| member.to_redis.throttle(4_096));
-        crowd.long_texts(8_192);
+        crowd.long_texts();
         tokio::time::sleep(self.lasts).await;
         crowd.read_on();
         stage.members.iter().for_each(|member| member.to_redis.pass());
@@ -307,4 +347,17 @@ async fn leave(member: &mut Member) {
     member.node.signal("TERM");
     _ = member.node.ended(Duration::from_secs(20)).await;
     member.node.kill();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a report calls a fault can be asked for by that name.
+    #[test]
+    fn a_kind_has_the_same_name_in_reports_and_on_the_command_line() {
+        for kind in Kind::value_variants() {
+            assert_eq!(kind.to_possible_value().map(|value| value.get_name().to_owned()).as_deref(), Some(kind.name()));
+        }
+    }
 }

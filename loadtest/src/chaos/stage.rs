@@ -1,7 +1,8 @@
 //! The cluster that is broken: real parts, and a bad line between each two of them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use testkit::haproxy::HaProxy;
 use testkit::node::{Node, NodeOptions};
@@ -10,10 +11,15 @@ use testkit::proxy::Proxy;
 use testkit::redis::Redis;
 
 use super::fake_clock::FakeClock;
+use super::fault::Kind;
 use super::{Programs, blocking};
 
 /// The name of the database.
 const DATABASE: &str = "d0";
+/// Whom the nodes are to Postgres.
+pub(crate) const ROLE: &str = "chat";
+/// The disk of Postgres, where it is to be filled.
+const DISK_MEGABYTES: usize = 2_048;
 
 /// Everything of a cluster. Fields are dropped in order: who connects before what it connects to.
 pub(crate) struct Stage {
@@ -38,11 +44,17 @@ pub(crate) struct Member {
 }
 
 impl Stage {
-    /// Starts everything and waits until it works together. The last node's clock can be stepped if that is wanted.
-    pub(crate) async fn set(programs: Programs, nodes: usize, steps_a_clock: bool) -> Self {
-        let postgres = blocking(Postgres::start);
-        let database = blocking(|| postgres.database());
-        debug_assert_eq!(database, postgres.url(DATABASE));
+    /// Starts everything that these kinds of faults need, and waits until it works together.
+    pub(crate) async fn set(programs: Programs, nodes: usize, kinds: &[Kind]) -> Self {
+        let steps_a_clock = kinds.contains(&Kind::ClockStep);
+        let small_disk = kinds.contains(&Kind::DiskFull);
+        let postgres = blocking(|| {
+            let postgres = if small_disk { Postgres::start_on_small_disk(DISK_MEGABYTES) } else { Postgres::start() };
+            // Not the superuser, for whom no limit holds.
+            postgres.execute("postgres", &format!("CREATE ROLE {ROLE} LOGIN"));
+            postgres.execute("postgres", &format!("CREATE DATABASE {DATABASE} OWNER {ROLE}"));
+            postgres
+        });
         let redis = Redis::start().await;
         let mut members = Vec::new();
         for number in 1..=nodes {
@@ -52,8 +64,8 @@ impl Stage {
             let clock = (steps_a_clock && number == nodes).then(FakeClock::find);
             let mut options = NodeOptions::alone(programs.node.clone())
                 .with("TERTULIA_NODE_NAME", &name)
-                .with("TERTULIA_LOG_FORMAT", "text")
-                .with("DATABASE_URL", format!("postgres://postgres@{}/{DATABASE}", to_postgres.address()))
+                .with("TERTULIA_LOG_FORMAT", "human")
+                .with("DATABASE_URL", format!("postgres://{ROLE}@{}/{DATABASE}", to_postgres.address()))
                 .with("REDIS_URL", format!("redis://{}", to_redis.address()))
                 .with("TERTULIA_DRAIN_SECONDS", 5);
             if let Some(clock) = &clock {
@@ -71,7 +83,17 @@ impl Stage {
         Self { streets, door, members, redis, postgres, programs }
     }
 
-    /// The database's rows are asked for here.
+    /// Copies the nodes' logs to a folder.
+    pub(crate) fn keep_logs(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        for member in &self.members {
+            fs::write(folder.join(format!("{}.log", member.name)), member.node.log())?;
+        }
+        fs::write(folder.join("postgres.log"), self.postgres.log())?;
+        fs::write(folder.join("haproxy.log"), self.door.log())
+    }
+
+    /// Asks the database as its superuser.
     pub(crate) fn sql(&self, sql: &str) -> String {
         blocking(|| self.postgres.execute(DATABASE, sql))
     }
