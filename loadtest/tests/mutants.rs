@@ -99,7 +99,7 @@ fn every_patch_is_explained_and_asks_for_its_own_name() {
     assert_eq!(names.len(), 7, "{names:?}");
     for (name, path) in patches() {
         let patch = fs::read_to_string(path).unwrap();
-        for word in ["Mistake:", "Promise:", "When:", "Shows as:", "Faults:", "Rules:"] {
+        for word in ["Mistake:", "Promise:", "When:", "Shows as:", "Faults:", "Rules:", "With:"] {
             assert!(patch.lines().any(|line| line.starts_with(word)), "{name}: no `{word}`");
         }
         let asked: BTreeSet<&str> =
@@ -122,4 +122,83 @@ async fn a_node_with_all_mistakes_asleep_is_a_good_node() {
     let again = ana.expect("joined").await;
     let messages: Vec<_> = again["messages"].as_array().unwrap().iter().map(|message| &message["text"]).collect();
     assert_eq!(messages, ["first"], "{again}");
+}
+
+/// What a patch says of itself.
+fn said(name: &str, word: &str) -> String {
+    let patch = fs::read_to_string(Path::new(HERE).join(format!("mutants/{name}.patch"))).unwrap();
+    patch.lines().find_map(|line| line.strip_prefix(word)).unwrap().trim().to_owned()
+}
+
+/// Runs the chaos command: whether all promises held, and the rules found broken.
+fn chaos(name: &str, mutant: Option<&str>, faults: &str, more: &str) -> (bool, BTreeSet<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let mut loadtest = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    loadtest.args(["chaos", "--seed=1", "--faults", &faults.replace(", ", ",")]).args(more.split_whitespace());
+    loadtest.arg("--node").arg(program()).arg("--json").arg(&report);
+    loadtest.env_remove("TERTULIA_MUTANT").envs(mutant.map(|mutant| ("TERTULIA_MUTANT", mutant)));
+    let output = loadtest.stdin(Stdio::null()).output().unwrap();
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let held = match output.status.code() {
+        Some(0) => true,
+        Some(1) => false,
+        other => panic!("{name}: ended with {other:?}: {told}"),
+    };
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let rules = findings.iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect();
+    println!("{name}: {told}");
+    (held, rules)
+}
+
+/// Guards against a judge that sees nothing: each mistake is found, by a rule that it breaks.
+fn is_caught(name: &str) {
+    let (faults, rules) = (said(name, "Faults:"), said(name, "Rules:"));
+    let (held, broken) = chaos(name, Some(name), &faults, &said(name, "With:"));
+    assert!(!held, "{name} was not caught");
+    assert!(rules.split(", ").any(|rule| broken.contains(rule)), "{name} was caught by {broken:?}, and not by {rules}");
+}
+
+#[test]
+fn an_acknowledgement_before_the_commit_is_caught() {
+    is_caught("ack-before-commit");
+}
+
+#[test]
+fn heads_read_before_the_subscription_are_caught() {
+    is_caught("heads-before-subscribe");
+}
+
+#[test]
+fn ids_that_are_not_looked_up_are_caught() {
+    is_caught("no-duplicate-check");
+}
+
+#[test]
+fn old_versions_left_in_the_ring_are_caught() {
+    is_caught("no-purge-on-edit");
+}
+
+#[test]
+fn a_reconnection_without_a_look_at_the_store_is_caught() {
+    is_caught("no-resync-after-reconnect");
+}
+
+#[test]
+fn a_publication_before_the_commit_is_caught() {
+    is_caught("publish-before-commit");
+}
+
+#[test]
+fn a_ring_that_is_off_by_one_is_caught() {
+    is_caught("ring-off-by-one");
+}
+
+/// Guards against a judge that cries wolf: without a mistake, the same faults break nothing.
+#[test]
+fn without_a_mistake_nothing_is_found() {
+    let faults = "postgres-crash,commit-reply-lost,redis-kill-subscribers,storm,node-kill,deaf";
+    let (held, broken) = chaos("none", None, faults, "--seconds=30");
+    assert!(held, "{broken:?}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use testkit::proxy::Way;
+use testkit::proxy::{Proxy, Way};
 
 use super::stage::{Member, ROLE, Stage};
 use super::crowd::Crowd;
@@ -251,8 +251,7 @@ impl Fault {
                 let line = &stage.members[self.node].to_postgres;
                 line.swallow(Way::ToClient);
                 wait().await;
-                line.pass();
-                line.cut();
+                end_of_silence(line).await;
             }
             Kind::CutFromRedis => {
                 stage.members[self.node].to_redis.refuse();
@@ -282,7 +281,7 @@ impl Fault {
                 let way = if self.chance.is_multiple_of(2) { Way::ToClient } else { Way::ToServer };
                 stage.streets[0].swallow(way);
                 wait().await;
-                stage.streets[0].pass();
+                end_of_silence(&stage.streets[0]).await;
             }
             Kind::Storm => {
                 stage.streets.iter().for_each(|street| street.cut());
@@ -340,6 +339,13 @@ impl Fault {
         stage.members.iter().for_each(|member| member.to_redis.pass());
         limit("pubsub 33554432 8388608 60").await;
     }
+}
+
+/// A line that swallowed something must not go on: no network leaves out bytes in the middle.
+async fn end_of_silence(line: &Proxy) {
+    line.cut();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    line.pass();
 }
 
 /// A node is told to leave, and waited for.

@@ -74,6 +74,8 @@ struct Page {
     is_tail: bool,
     last: u64,
     head: u64,
+    /// The messages named so far.
+    named: HashSet<u64>,
 }
 
 impl<'a> View<'a> {
@@ -103,14 +105,14 @@ impl<'a> View<'a> {
                 self.held.clear();
                 self.skipped.clear();
                 (self.start, self.tail_from) = (Some(head), None);
-                self.page = Some(Page { at, is_tail: true, last: 0, head });
+                self.page = Some(Page { at, is_tail: true, last: 0, head, named: HashSet::new() });
             }
             Some(after) => {
                 self.start.get_or_insert(after);
                 if head < after {
                     scene.find(Rule::RisingOnce, Some(at), || format!("asked after {after}, complete to {head} only"));
                 }
-                self.page = Some(Page { at, is_tail: false, last: after, head });
+                self.page = Some(Page { at, is_tail: false, last: after, head, named: HashSet::new() });
             }
         }
         self.position = head;
@@ -145,6 +147,9 @@ impl<'a> View<'a> {
             });
         }
         page.last = last.max(by);
+        if !page.named.insert(got.seq) {
+            scene.find(Rule::RisingOnce, Some(at), || format!("{} twice in one answer, again at {}", got.seq, got.rev));
+        }
         if is_tail {
             self.tail_from = Some(self.tail_from.map_or(got.seq, |from| from.min(got.seq)));
         } else {

@@ -84,10 +84,6 @@ impl Model {
         self.stand[client].iter_mut().for_each(|(_, live)| *live = false);
     }
 
-    pub(super) fn is_live(&self, client: usize, room: usize) -> bool {
-        self.stand[client][room].1
-    }
-
     /// From nothing: the newest messages by `seq`.
     pub(super) fn join_tail(&mut self, client: usize, room: usize, limit: usize) {
         self.note(client, What::JoinAsked { room, after: None });

@@ -137,6 +137,21 @@ fn what_was_held_before_the_line_broke_does_not_come_again() {
 }
 
 #[test]
+fn an_answer_names_no_message_twice() {
+    planted(
+        |evidence| {
+            let at = got(evidence, REA, 9);
+            let mut older = lines(evidence, REA)[at].clone();
+            if let What::Got { rev, .. } = &mut older.what {
+                *rev = 8; // with the text that 9 took away
+            }
+            lines(evidence, REA).insert(at, older);
+        },
+        &[RisingOnce, NothingInvented],
+    );
+}
+
+#[test]
 fn nothing_comes_live_before_the_last_page_or_beyond_a_head() {
     planted(
         |evidence| {
