@@ -1,6 +1,6 @@
 # The daily tools. What they do is in scripts/, so that it can be read, and run without make.
 .DEFAULT_GOAL := help
-.PHONY: help build run up down status test audit load fmt clean
+.PHONY: help build run up down status test break audit load fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ status: ## show what of that cluster runs
 
 test: ## everything that must hold before a change goes in
 	scripts/test
+
+break: ## break a cluster again and again and prove that nothing was lost: make break ARGS="--seed=7 --seconds=3600"
+	scripts/break $(ARGS)
 
 audit: ## check licences, advisories and sources of the dependencies (AUDIT="bans licenses sources" works without a network)
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny

@@ -1,7 +1,7 @@
 //! A guest with a stopwatch.
 //!
-//! It knows the public protocol and nothing else: no crate of the house is among its dependencies, so that it measures
-//! what any client would see. One process plays thousands of guests, hence `wire.rs` reads frames in place and `scan.rs`
+//! It knows the public protocol and nothing else, so that it measures what any client would see; of the house's crates it
+//! leans on testkit alone, and only to break things (`chaos/`). One process plays thousands of guests, hence `wire.rs` reads frames in place and `scan.rs`
 //! looks for fields instead of parsing them. A scenario is a file in `scenario/`; it returns a [`report::Report`].
 //!
 //! Latency counts from the moment a message was due, not from when it could be written.

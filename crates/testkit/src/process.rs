@@ -188,9 +188,14 @@ pub(crate) struct Owner {
     pub(crate) group: String,
 }
 
+/// Whether we may do anything on this machine.
+pub fn is_root() -> bool {
+    run("id", &["-u"]).trim() == "0"
+}
+
 /// Who runs what refuses to be run by root: `wanted` or else `nobody`. Nobody else than us when we are not root.
 pub(crate) fn humble_owner(wanted: &str) -> Option<Owner> {
-    if run("id", &["-u"]).trim() != "0" {
+    if !is_root() {
         return None;
     }
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

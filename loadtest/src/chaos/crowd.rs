@@ -50,7 +50,7 @@ impl Crowd {
     pub(crate) fn latecomer(&mut self, name: String, door: SocketAddr, rooms: &[String], began: Instant) {
         let reader = Habits { says: 0.0, changes: 0.0 };
         let (number, journal) = (self.members.len(), Journal::since(began));
-        let client = Client::new(number, name, door, rooms, reader, 0, journal, self.orders.subscribe()).from_the_start();
+        let client = Client::new(number, name, door, rooms, reader, 0, journal, self.orders.subscribe()).asking_for_everything();
         self.members.push((client.standing(), tokio::spawn(client.run())));
     }
 

@@ -61,7 +61,7 @@ impl Stage {
             let to_postgres = Proxy::to(postgres.address()).await;
             let to_redis = Proxy::to(redis.address()).await;
             let name = format!("n{number}");
-            let clock = (steps_a_clock && number == nodes).then(FakeClock::find);
+            let clock = (steps_a_clock && number == nodes).then(FakeClock::find).flatten();
             let mut options = NodeOptions::alone(programs.node.clone())
                 .with("TERTULIA_NODE_NAME", &name)
                 .with("TERTULIA_LOG_FORMAT", "human")

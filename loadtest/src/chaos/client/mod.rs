@@ -101,8 +101,8 @@ impl Client {
     }
 
     /// A client that has missed everything and asks for all of it.
-    pub(crate) fn from_the_start(mut self) -> Self {
-        self.rooms.from_the_start();
+    pub(crate) fn asking_for_everything(mut self) -> Self {
+        self.rooms.ask_for_everything();
         self
     }
 

@@ -32,7 +32,7 @@ impl Rooms {
         Self { rooms: names.iter().map(room).collect() }
     }
 
-    pub(super) fn from_the_start(&mut self) {
+    pub(super) fn ask_for_everything(&mut self) {
         for room in &mut self.rooms {
             room.position = Some(Position { epoch: None, number: 0 });
         }
