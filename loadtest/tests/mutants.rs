@@ -81,6 +81,11 @@ fn program() -> &'static Path {
             let said = String::from_utf8_lossy(&applied.stderr);
             assert!(applied.status.success(), "mutants/{name}.patch does not apply any more: {said}");
         }
+        // Or what is compiled from it would be taken for the product's.
+        let manifest = fs::read_to_string(fresh.join("Cargo.toml")).unwrap();
+        let (own, mutant) = (concat!("version = \"", env!("CARGO_PKG_VERSION")), "-mutant\"");
+        assert_eq!(manifest.matches(own).count(), 1, "one version for all packages");
+        fs::write(fresh.join("Cargo.toml"), manifest.replace(&format!("{own}\""), &format!("{own}{mutant}"))).unwrap();
         let mut files = BTreeSet::new();
         all_files(&fresh, Path::new(""), &mut files);
         copy(&files, &fresh, &tree);

@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 /// `scratch` is `env!("CARGO_TARGET_TMPDIR")` of a test: what is beside it and was compiled already is used again. The program
 /// itself goes to a folder called `name` there, so that the one that other tests run is not touched.
 ///
+/// A copy must call its packages by another version: Cargo tells packages apart by name, version and place in the workspace, and would
+/// take the copy's for ours.
+///
 /// # Panics
 /// When it cannot be built, with what the compiler said.
 pub fn node(tree: &Path, scratch: &str, name: &str, features: &[&str]) -> PathBuf {
@@ -23,7 +26,7 @@ pub fn node(tree: &Path, scratch: &str, name: &str, features: &[&str]) -> PathBu
     }
     let output = cargo
         .current_dir(tree)
-        .args(["build", "--quiet", "--locked", "--profile", profile])
+        .args(["build", "--quiet", "--profile", profile])
         // The whole workspace, and the examples that it does not have: so dependencies get the features that they have when
         // all tests are built, and need not be compiled another time for this.
         .args(["--workspace", "--bin=tertulia", "--examples"])

@@ -32,7 +32,8 @@ impl Crowd {
         let writer = Habits { says: chaos.rate, changes: 0.0 };
         let editor = Habits { says: chaos.rate / 4.0, changes: chaos.rate / 4.0 };
         let reader = Habits { says: 0.0, changes: 0.0 };
-        let roles = [("writer", chaos.writers, writer), ("editor", chaos.editors, editor), ("reader", chaos.readers, reader)];
+        let roles =
+            [("writer", chaos.writers, writer), ("editor", chaos.editors, editor), ("reader", chaos.readers, reader)];
         for (role, count, habits) in roles {
             for one in 1..=count {
                 let number = members.len();
@@ -50,13 +51,15 @@ impl Crowd {
     pub(crate) fn latecomer(&mut self, name: String, door: SocketAddr, rooms: &[String], began: Instant) {
         let reader = Habits { says: 0.0, changes: 0.0 };
         let (number, journal) = (self.members.len(), Journal::since(began));
-        let client = Client::new(number, name, door, rooms, reader, 0, journal, self.orders.subscribe()).asking_for_everything();
+        let client =
+            Client::new(number, name, door, rooms, reader, 0, journal, self.orders.subscribe()).asking_for_everything();
         self.members.push((client.standing(), tokio::spawn(client.run())));
     }
 
     /// Some stop reading, drawn by `chance`, and texts become long.
     pub(crate) fn stall(&self, chance: u64) {
-        let stalled: HashSet<usize> = (0..self.members.len()).filter(|number| chance >> (number % 64) & 1 == 1).collect();
+        let stalled: HashSet<usize> =
+            (0..self.members.len()).filter(|number| chance >> (number % 64) & 1 == 1).collect();
         self.orders.send_modify(|orders| (orders.stalled, orders.text_bytes) = (Arc::new(stalled), LONG_TEXT_BYTES));
     }
 

@@ -7,9 +7,9 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use testkit::proxy::{Proxy, Way};
 
-use super::stage::{Member, ROLE, Stage};
 use super::crowd::Crowd;
 use super::fake_clock::FakeClock;
+use super::stage::{Member, ROLE, Stage};
 use super::{Programs, blocking};
 
 /// Longer than every time-out between the parts.
@@ -113,7 +113,9 @@ impl Kind {
         match self {
             Self::NodeCrash if programs.crashing.is_none() => Some("--crash-node"),
             Self::MixedVersions if programs.other.is_none() => Some("--other-node"),
-            Self::ClockStep if FakeClock::find().is_none() => Some("libfaketime, which scripts/install-test-tools brings"),
+            Self::ClockStep if FakeClock::find().is_none() => {
+                Some("libfaketime, which scripts/install-test-tools brings")
+            }
             Self::DiskFull if !testkit::process::is_root() => Some("the rights of root, to mount a disk"),
             _ => None,
         }

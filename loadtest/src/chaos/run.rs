@@ -102,7 +102,12 @@ fn info(chaos: &Chaos, kinds: &[Kind], programs: &Programs) -> RunInfo {
     );
     RunInfo {
         seed: chaos.seed,
-        command: format!("loadtest chaos --seed={} --seconds={} {size} --faults={}", chaos.seed, chaos.seconds, kinds.join(",")),
+        command: format!(
+            "loadtest chaos --seed={} --seconds={} {size} --faults={}",
+            chaos.seed,
+            chaos.seconds,
+            kinds.join(",")
+        ),
         seconds: chaos.seconds,
         nodes: chaos.nodes.into(),
         rooms: chaos.rooms.into(),

@@ -13,7 +13,8 @@ pub(crate) fn read(stage: &Stage, room: &str) -> Result<StoredRoom, String> {
     ));
     let mut lines = rows.lines().map(|line| line.rsplit_once('|').map_or(line, |(line, _)| line));
     let head = lines.next().and_then(|head| head.parse().ok()).ok_or_else(|| format!("no head of {room}: {rows}"))?;
-    let messages = lines.map(|line| message(line).ok_or_else(|| format!("not a row: {line}"))).collect::<Result<_, _>>()?;
+    let messages =
+        lines.map(|line| message(line).ok_or_else(|| format!("not a row: {line}"))).collect::<Result<_, _>>()?;
     Ok(StoredRoom { head, messages })
 }
 

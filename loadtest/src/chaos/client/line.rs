@@ -44,7 +44,10 @@ impl Connection {
             Ok((socket, _)) => Ok(Self { socket }),
             Err(Error::Http(answer)) => {
                 let seconds = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-                Err(NotLetIn { why: answer.status().as_u16().to_string(), retry_after: seconds.map(Duration::from_secs) })
+                Err(NotLetIn {
+                    why: answer.status().as_u16().to_string(),
+                    retry_after: seconds.map(Duration::from_secs),
+                })
             }
             Err(_) => Err(NotLetIn::from("cut in the handshake")),
         }

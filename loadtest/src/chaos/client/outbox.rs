@@ -75,12 +75,7 @@ impl Outbox {
     }
 
     /// Returns what may be changed from now on.
-    pub(super) fn acked(
-        &mut self,
-        frame: &Value,
-        rooms: &Rooms,
-        journal: &mut Journal,
-    ) -> Option<(RoomIndex, u64)> {
+    pub(super) fn acked(&mut self, frame: &Value, rooms: &Rooms, journal: &mut Journal) -> Option<(RoomIndex, u64)> {
         let (room, id, seq) = (rooms.find(frame)?, read_id(frame)?, frame["seq"].as_u64()?);
         journal.note(What::Acked { room, id, seq });
         self.messages.retain(|message| message.id != id);
@@ -88,7 +83,8 @@ impl Outbox {
     }
 
     pub(super) fn refused(&mut self, frame: &Value, journal: &mut Journal) {
-        let Some(index) = read_id(frame).and_then(|id| self.messages.iter().position(|message| message.id == id)) else {
+        let Some(index) = read_id(frame).and_then(|id| self.messages.iter().position(|message| message.id == id))
+        else {
             return;
         };
         let message = &mut self.messages[index];

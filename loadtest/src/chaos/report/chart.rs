@@ -223,9 +223,7 @@ fn delays(svg: &mut String, slots: &[Slot], frame: &Frame, top: f64, height: f64
         let points: String = upper.chain(lower).map(|(x, y)| format!("{x:.1},{y:.1} ")).collect();
         let _ = write!(svg, "<polygon class=\"between\" points=\"{}\"/>", points.trim_end());
     }
-    let of: [(&str, fn(&Spread) -> f64); 3] =
-        [("max", |spread| spread.max_ms), ("p99", |spread| spread.p99_ms), ("p50", |spread| spread.p50_ms)];
-    for (class, value) in of {
+    for (class, value) in LINES {
         for run in &runs {
             let points: String =
                 run.iter().map(|(place, spread)| format!("{:.1},{:.1} ", x(*place), y(value(spread)))).collect();
@@ -233,6 +231,12 @@ fn delays(svg: &mut String, slots: &[Slot], frame: &Frame, top: f64, height: f64
         }
     }
 }
+
+/// What is drawn of each slot, by its class in the style sheet.
+const LINES: [(&str, ValueOf); 3] =
+    [("max", |spread| spread.max_ms), ("p99", |spread| spread.p99_ms), ("p50", |spread| spread.p50_ms)];
+
+type ValueOf = fn(&Spread) -> f64;
 
 /// Stretches of slots in which something was delivered.
 fn runs(slots: &[Slot]) -> Vec<Vec<(usize, &Spread)>> {

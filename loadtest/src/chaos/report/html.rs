@@ -108,14 +108,14 @@ fn tiles(evidence: &Evidence, figures: &Figures) -> String {
         (
             time_ms(figures.acknowledgement.p50_ms),
             "until acknowledged, median",
-            format!(
-                "p99 {}, max {}",
-                time_ms(figures.acknowledgement.p99_ms),
-                time_ms(figures.acknowledgement.max_ms)
-            ),
+            format!("p99 {}, max {}", time_ms(figures.acknowledgement.p99_ms), time_ms(figures.acknowledgement.max_ms)),
         ),
         (recovery, "slowest heal", "from a fault’s end until all was normal".to_owned()),
-        (time(figures.longest_absence), "longest absence", format!("of {}", many(figures.absences.len() as u64, "absence"))),
+        (
+            time(figures.longest_absence),
+            "longest absence",
+            format!("of {}", many(figures.absences.len() as u64, "absence")),
+        ),
     ];
     let tile = |(value, what, more): &(String, &str, String)| {
         format!("<div><dt>{what}</dt><dd><b>{value}</b><small>{more}</small></dd></div>")
@@ -160,7 +160,12 @@ fn settings(run: &RunInfo, evidence: &Evidence, figures: &Figures) -> String {
         ),
         (
             "Connections",
-            format!("{} made, {}, {}", grouped(counts.connections), many(counts.joins, "join"), many(counts.resets, "reset")),
+            format!(
+                "{} made, {}, {}",
+                grouped(counts.connections),
+                many(counts.joins, "join"),
+                many(counts.resets, "reset")
+            ),
         ),
         ("Longest silence", format!("{} between two deliveries to one client", time(figures.longest_silence))),
     ];

@@ -16,18 +16,13 @@ const FAULTS_SHOWN: usize = 40;
 
 /// Each rule: what it promises, what it was held against, what was found.
 pub(super) fn rules(evidence: &Evidence, verdict: &Verdict, figures: &Figures) -> String {
-    let repairs = evidence.counters.iter().filter(|counter| words::is_repair(&counter.series)).map(|counter| counter.gain);
+    let repairs =
+        evidence.counters.iter().filter(|counter| words::is_repair(&counter.series)).map(|counter| counter.gain);
     let repairs = repairs.sum::<f64>().round() as u64;
     let mut rows = String::new();
     for rule in RULES {
         let findings: Vec<_> = verdict.findings.iter().filter(|finding| finding.rule == rule).collect();
-        let against = words::held_against(
-            rule,
-            &figures.counts,
-            evidence.rooms.len(),
-            evidence.clients.len(),
-            repairs,
-        );
+        let against = words::held_against(rule, &figures.counts, evidence.rooms.len(), evidence.clients.len(), repairs);
         let (class, said) = match findings.len() {
             0 => ("ok", "✓ held".to_owned()),
             count => ("bad", format!("✗ broken ×{count}")),
@@ -44,18 +39,16 @@ pub(super) fn rules(evidence: &Evidence, verdict: &Verdict, figures: &Figures) -
         rows.push_str("<tr class=\"findings\"><td colspan=\"3\"><ul>");
         for finding in findings {
             let at = finding.at.map(|at| format!(" <span class=\"soft\">at {}</span>", moment(at))).unwrap_or_default();
-            let _ = write!(
-                rows,
-                "<li><b>{}</b>{at}<br/>{}</li>",
-                escape(&finding.whereabouts),
-                escape(&finding.detail)
-            );
+            let _ =
+                write!(rows, "<li><b>{}</b>{at}<br/>{}</li>", escape(&finding.whereabouts), escape(&finding.detail));
         }
         rows.push_str("</ul></td></tr>");
     }
     let more = match verdict.more {
         0 => String::new(),
-        more => format!("<p class=\"note\">{} left out, of the same rules and rooms.</p>", many(more as u64, "finding")),
+        more => {
+            format!("<p class=\"note\">{} left out, of the same rules and rooms.</p>", many(more as u64, "finding"))
+        }
     };
     format!(
         "<table class=\"rules\"><thead><tr><th>Promise</th><th>Held against</th><th>Found</th></tr></thead><tbody>{rows}</tbody></table>{more}"
@@ -86,7 +79,8 @@ pub(super) fn faults(evidence: &Evidence, figures: &Figures) -> String {
         kinds.entry(fault.kind).or_default().push((fault, span));
     }
     let by_kind: String = kinds.iter().map(|(kind, of)| kind_row(kind, of)).collect();
-    let each: String = pairs().enumerate().map(|(place, (fault, span))| fault_row(place, fault, span, evidence)).collect();
+    let each: String =
+        pairs().enumerate().map(|(place, (fault, span))| fault_row(place, fault, span, evidence)).collect();
     let open = if evidence.faults.len() <= FAULTS_SHOWN { " open=\"open\"" } else { "" };
     format!(
         "<table class=\"kinds figures\"><thead><tr><th>Kind</th><th>Times</th><th>Lasted at most</th><th>Worst delay</th>\
@@ -103,7 +97,8 @@ fn kind_row(kind: &str, of: &[(&FaultSpan, &SpanFigures)]) -> String {
     let lasted = of.iter().map(|(fault, _)| fault.ended.saturating_sub(fault.began)).max().unwrap_or_default();
     let worst = of.iter().map(|(_, span)| span.delivery.max_ms).fold(0.0, f64::max);
     let absence = of.iter().map(|(_, span)| span.longest_absence).max().unwrap_or_default();
-    let after = of.iter().map(|(_, span)| span.normal_after).max_by_key(|after| after.unwrap_or(Duration::MAX)).flatten();
+    let after =
+        of.iter().map(|(_, span)| span.normal_after).max_by_key(|after| after.unwrap_or(Duration::MAX)).flatten();
     format!(
         "<tr><td><b>{}</b></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
         escape(kind),
@@ -182,8 +177,10 @@ pub(super) fn reasons(figures: &Figures) -> String {
 fn list(title: &str, reasons: &ByReason) -> String {
     let mut rows: Vec<(&String, &u64)> = reasons.iter().collect();
     rows.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), *reason));
-    let rows: String =
-        rows.iter().map(|(reason, count)| format!("<li><span>{}</span><b>{}</b></li>", escape(reason), grouped(**count))).collect();
+    let rows: String = rows
+        .iter()
+        .map(|(reason, count)| format!("<li><span>{}</span><b>{}</b></li>", escape(reason), grouped(**count)))
+        .collect();
     let rows = if rows.is_empty() { "<li><span class=\"soft\">none</span></li>".to_owned() } else { rows };
     format!("<div><h3>{title}</h3><ul>{rows}</ul></div>")
 }
