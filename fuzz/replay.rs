@@ -30,7 +30,7 @@ pub(crate) fn replay(target: &str, mutations: usize, check: fn(&[u8])) {
     }
 }
 
-/// The files of a folder in the order of their names, so that dice fall the same on every machine; none if there is no such folder.
+/// The files of a folder, if there is one, in the order of their names, so that dice fall the same on every machine.
 fn files_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

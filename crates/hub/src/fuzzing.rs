@@ -1,11 +1,11 @@
-//! The promise of positions, held against the parts that know of nothing but numbers: sequence, ring, batch and member, moved
-//! by a script of bytes, whoever writes it: `cargo fuzz`, or the replay of its seeds in the tests.
+//! The promise of positions, held against the parts that know of nothing but numbers: sequence, ring, batch and member,
+//! moved by a script of bytes, whoever writes it: `cargo fuzz`, or the replay of its seeds in the tests.
 //!
 //! `tests/positions.rs` holds the same promise against whole nodes, in time. Here nothing takes time, so that a second has
 //! hundreds of scripts; the hub's tasks are played by the steps of [`Scene`], each a moment under the room's lock.
 //!
-//! The first four bytes of a script choose the bounds; then each byte is a step, by its letter, and takes what it needs from
-//! the bytes behind it. Digits are numbers, white space is nothing, and any other byte is some letter.
+//! The first four bytes of a script choose the bounds; then each byte is a step, by its letter, and takes what it needs
+//! from the bytes behind it. Digits are numbers, white space is nothing, and any other byte is some letter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub fn positions(script: &[u8]) {
     for at in 0..STEPS_MAX {
         let Some(step) = script.letter() else { break };
         scene.step(step, &mut script);
+        scene.knows_what_it_misses();
         // To look at a long ring each time would take all the time there is.
         if at % 16 == 0 || scene.store.head() <= 2 * MANY {
             scene.ring_holds_what_it_answers_for();
@@ -196,6 +197,8 @@ struct Scene {
     beside: Ring,
     /// The next number that a publication brings if none is lost.
     next: u64,
+    /// The highest number that a publication brought.
+    heard: u64,
     /// Reads under way for the room.
     reads: Vec<Page>,
     /// A start under way: the room is cold until it is done.
@@ -219,6 +222,7 @@ impl Scene {
             budget,
             budget_max,
             next: 1,
+            heard: 0,
             reads: Vec::new(),
             start: None,
             page_len: 1 + script.below(9),
@@ -295,6 +299,7 @@ impl Scene {
         if from <= self.next {
             self.next = self.next.max(upto);
         }
+        self.heard = entries.last().map_or(self.heard, |last| last.rev.max(self.heard));
         let ready = self.room.take(entries);
         self.owe(ready);
     }
@@ -438,8 +443,14 @@ impl Scene {
         }
         self.next = self.next.min(self.store.head() + 1);
         self.room.restart();
+        self.heard = 0;
         (self.reads, self.owed, self.start) = Default::default();
         assert!(!self.room.is_seeded() && !self.room.has_gap() && self.room.known() == 0);
+    }
+
+    /// A read is asked for as long as something came that was not let out, and only then.
+    fn knows_what_it_misses(&self) {
+        assert_eq!(self.room.has_gap(), self.room.is_seeded() && self.heard > self.room.known());
     }
 
     /// Every number above its floor, up to where the room stands, or a later one that folds it; within its bounds.

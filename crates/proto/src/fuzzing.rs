@@ -81,7 +81,7 @@ pub fn envelope(bytes: &[u8]) {
     }
 }
 
-/// Numbers that a store could have given, beside one frame; and a message of these numbers says them where both can be read.
+/// Numbers that a store could have given, beside one frame; and a message of these numbers says both.
 fn is_entry(entry: &Entry) {
     assert!((1..=entry.rev).contains(&entry.seq) && entry.rev <= i64::MAX as u64);
     is_whole(&entry.frame);
@@ -91,7 +91,7 @@ fn is_entry(entry: &Entry) {
     assert_eq!((shown["seq"].as_u64(), shown["rev"].as_u64()), (Some(entry.seq), Some(entry.rev)));
 }
 
-/// One text frame, and exactly the one that is made of its payload: no socket takes another length, or a length written longer.
+/// One text frame, and exactly the one that is made of its payload: no socket takes another length.
 fn is_whole(frame: &Frame) {
     assert_eq!(Frame::from_wire(frame.wire().clone()).as_ref(), Some(frame));
     assert_eq!(&Frame::written(|to| to.extend_from_slice(frame.payload())), frame);
