@@ -18,6 +18,8 @@ mod error;
 mod events;
 mod fill;
 mod flight;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod join;
 mod member;
 mod metrics;

@@ -47,7 +47,7 @@ impl Ring {
     }
 
     /// The ring holds every number above this one.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn floor(&self) -> u64 {
         self.floor
     }

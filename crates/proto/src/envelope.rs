@@ -199,7 +199,8 @@ fn entries(mut bytes: Bytes) -> Option<Vec<Entry>> {
     let mut last = 0;
     for _ in 0..count {
         let (seq, rev, length) = (heads.get_u64_le(), heads.get_u64_le(), heads.get_u32_le() as usize);
-        if seq == 0 || rev < seq || rev <= last || length > bytes.len() {
+        // No store gives a number that its signed columns cannot hold.
+        if seq == 0 || rev < seq || rev <= last || rev > i64::MAX as u64 || length > bytes.len() {
             return None;
         }
         last = rev;

@@ -43,7 +43,9 @@ impl Frame {
             127 => (10, usize::try_from(u64::from_be_bytes(wire.get(2..10)?.try_into().ok()?)).ok()?),
             _ => return None,
         };
-        (wire[0] == TEXT && wire.len() == header + length).then_some(Self { wire, header })
+        // The length is from outside and may be any. A header longer than it need be is one that no reader takes.
+        let is_whole = wire.len().checked_sub(header) == Some(length) && header_of(length).1 == header;
+        (wire[0] == TEXT && is_whole).then_some(Self { wire, header })
     }
 
     /// Header and payload, as a socket wants them.
@@ -103,7 +105,17 @@ mod tests {
 
     #[test]
     fn what_is_not_one_whole_text_frame_is_not_taken() {
-        for bad in [&b""[..], b"\x81", b"\x81\x05hola", b"\x82\x01x", b"\x81\xff", b"\x81\x7e\x00", b"\x81\x01xy"] {
+        for bad in [
+            &b""[..],
+            b"\x81",
+            b"\x81\x05hola",
+            b"\x82\x01x",
+            b"\x81\xff",
+            b"\x81\x7e\x00",
+            b"\x81\x01xy",
+            b"\x81\x7e\x00\x01x",
+            b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xffx",
+        ] {
             assert_eq!(Frame::from_wire(Bytes::copy_from_slice(bad)), None, "{bad:?}");
         }
     }

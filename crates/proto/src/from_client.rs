@@ -80,16 +80,11 @@ impl Request {
     /// The refusal to answer with, and whatever the answer must carry back.
     pub fn parse(text: &str) -> Result<Self, Box<Rejected>> {
         let fields = Fields::of(text)?;
-        let reference = match fields.r#ref.map(|raw| string("ref", raw)).transpose() {
-            Ok(Some(long)) if long.len() > REF_BYTES_MAX => {
-                return Err(Rejected::bare(Refusal::field("ref", "at most 128 bytes")));
-            }
-            Ok(reference) => reference,
-            Err(refusal) => return Err(Rejected::bare(refusal)),
-        };
+        let rejected = |reference, refusal| Box::new(Rejected { reference, id: fields.spelled_id(), refusal });
+        let reference = fields.reference().map_err(|refusal| rejected(None, refusal))?;
         match fields.ask() {
             Ok(ask) => Ok(Self { reference, ask }),
-            Err(refusal) => Err(Box::new(Rejected { reference, id: fields.spelled_id(), refusal })),
+            Err(refusal) => Err(rejected(reference, refusal)),
         }
     }
 }
@@ -138,6 +133,14 @@ impl<'a> Fields<'a> {
         }
         serde_json::from_str(text)
             .map_err(|error| Rejected::bare(Refusal::new(Code::InvalidFrame, format!("not JSON: {error}"))))
+    }
+
+    fn reference(&self) -> Result<Option<String>, Refusal> {
+        let reference = self.r#ref.map(|raw| string("ref", raw)).transpose()?;
+        if reference.as_ref().is_some_and(|reference| reference.len() > REF_BYTES_MAX) {
+            return Err(Refusal::field("ref", "at most 128 bytes"));
+        }
+        Ok(reference)
     }
 
     fn ask(&self) -> Result<FromClient, Refusal> {
@@ -283,6 +286,8 @@ mod tests {
         let rejected = Request::parse(r#"{"type":"send","ref":"r","room":"a","id":"not-a-uuid","text":"t"}"#);
         let rejected = rejected.map_err(|r| (r.reference, r.id));
         assert_eq!(rejected, Err((Some("r".into()), Some("not-a-uuid".into()))));
+        let rejected = Request::parse(r#"{"type":"send","ref":7,"room":"a","id":"i","text":"t"}"#);
+        assert_eq!(rejected.map_err(|r| (r.reference, r.id)), Err((None, Some("i".into()))));
     }
 
     #[test]

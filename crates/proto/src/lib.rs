@@ -8,6 +8,8 @@
 mod envelope;
 mod frame;
 mod from_client;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod ids;
 mod message;
 mod names;
