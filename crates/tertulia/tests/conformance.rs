@@ -192,7 +192,7 @@ fn fragmentation(cases: &mut Vec<Case>) {
     }
     cases.push(
         Case::goes_on("a text in fragments", fragments(&asked, 30, &frame(FIN | PING, b"b")), 1)
-            .pongs(&[b"b"; 3])
+            .pongs(&[&b"b"[..]; 3])
             .by_the_byte(),
     );
     cases.push(Case::goes_on(
