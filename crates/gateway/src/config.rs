@@ -28,6 +28,8 @@ pub struct GatewayConfig {
     pub drain: Duration,
     /// How long a new connection may take to say hello, and a request to send its headers.
     pub hello_wait: Duration,
+    /// How long an HTTP connection may live that does not become a WebSocket: however it drips, idles or fails to read.
+    pub http_life: Duration,
     /// How often an idle connection is pinged; one that stays silent for more than twice as long is closed.
     pub heartbeat: Duration,
 }
@@ -46,6 +48,7 @@ impl Default for GatewayConfig {
             backlog_bytes: 1024 * 1024,
             drain: Duration::from_secs(10),
             hello_wait: Duration::from_secs(10),
+            http_life: Duration::from_secs(60),
             heartbeat: Duration::from_secs(25),
         }
     }

@@ -74,6 +74,10 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_CONNECT_RATE", default_value_t = 4000)]
     pub(crate) connect_rate: u32,
 
+    /// Seconds that an HTTP connection may live that does not become a WebSocket.
+    #[arg(long, env = "TERTULIA_HTTP_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) http_seconds: u64,
+
     /// Addresses of balancers whose X-Forwarded-For is believed, separated by commas.
     #[arg(long, env = "TERTULIA_TRUSTED_PROXIES", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpAddr>,

@@ -102,6 +102,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         send_rate: config.send_rate,
         connections_per_address: config.connections_per_address,
         connect_rate: config.connect_rate,
+        http_life: Duration::from_secs(config.http_seconds),
         trusted_proxies: config.trusted_proxies.clone(),
         rooms_per_connection: config.rooms_per_connection,
         backlog_bytes: config.backlog_bytes,

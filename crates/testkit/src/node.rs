@@ -106,6 +106,11 @@ impl Node {
         self.daemon.as_ref().expect("the node runs").signal(name);
     }
 
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Daemon::pid)
+    }
+
     /// Waits until the program has ended by itself; its exit code.
     pub async fn ended(&mut self, within: Duration) -> Option<i32> {
         let daemon = self.daemon.as_mut()?;
