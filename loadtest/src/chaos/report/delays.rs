@@ -92,8 +92,8 @@ fn firsts(evidence: &Evidence, which: impl Fn(&What) -> Option<Message>) -> Hash
 
 /// All first receipts, by when the message was sent.
 ///
-/// What a first `join` brings is history and was never late; it is left out. So are changes, and messages that no client
-/// of this run sent.
+/// What comes until a room was joined for the first time is history and was never late; it is left out. So are changes, and
+/// messages that no client of this run sent.
 pub(super) fn receipts(evidence: &Evidence, sent: &HashMap<Message, Moment>) -> Vec<Receipt> {
     let mut receipts: Vec<Receipt> = evidence.clients.iter().flat_map(|client| of_client(client, sent)).collect();
     receipts.sort_unstable();
@@ -102,16 +102,14 @@ pub(super) fn receipts(evidence: &Evidence, sent: &HashMap<Message, Moment>) -> 
 
 fn of_client(client: &ClientLog, sent: &HashMap<Message, Moment>) -> Vec<Receipt> {
     let mut held = HashSet::new();
+    let mut complete = HashSet::new();
     let mut fresh = HashSet::new();
     let mut receipts = Vec::new();
     for line in &client.lines {
         match &line.what {
-            What::JoinAsked { room, after: None } => {
-                fresh.insert(*room);
-            }
-            What::JoinAsked { room, after: Some(_) } => {
-                fresh.remove(room);
-            }
+            What::JoinAsked { room, .. } if complete.contains(room) => _ = fresh.remove(room),
+            What::JoinAsked { room, .. } => _ = fresh.insert(*room),
+            What::Joined { room, more: false, .. } => _ = complete.insert(*room),
             What::Got { room, id, page, .. } => {
                 let history = *page && fresh.contains(room);
                 if held.insert((*room, *id))

@@ -160,6 +160,8 @@ fn client(dice: &mut Dice, place: usize, name: String, ways: &[Way], faults: &[F
         push(at, What::Got { room: way.room, seq: way.seq, rev: way.seq, id: way.id, text, page });
     }
     lines.sort_by_key(|line| line.at);
+    let last = lines.last().map(|line| line.at).unwrap_or_default();
+    lines.push(Line { at: last + ms(5_000), what: What::Lost { why: "over".to_owned() } });
     ClientLog { name, lines }
 }
 
@@ -219,7 +221,8 @@ fn counters(faults: &[FaultSpan]) -> Vec<CounterGain> {
         counter("tertulia_gaps_total{cause=\"reconnect\"}", "redis-restart", 12.0),
         counter("tertulia_gaps_total{cause=\"away\"}", "redis-restart", 9.0),
         counter("tertulia_gaps_total{cause=\"deaf\"}", "node-pause", 4.0),
-        counter("tertulia_gaps_total{cause=\"lag\"}", "nothing", 0.0),
+        counter("tertulia_bus_losses_total{cause=\"reconnect\"}", "redis-restart", 3.0),
+        counter("tertulia_disconnects_total{reason=\"drain\"}", "node-drain", 4.0),
         counter("tertulia_gaps_total{cause=\"sweep\"}", "node-kill", 1.0),
         counter("tertulia_sweep_found_total", "node-kill", 1.0),
         counter("tertulia_joins_total{source=\"ring\"}", "node", 14.0),

@@ -86,6 +86,7 @@ fn small() -> Evidence {
         (3_000, joined(false)),
         (3_000, got(3, 3, true)),
         (3_200, got(3, 3, false)),
+        (5_900, lost("over")),
     ];
     Evidence {
         rooms: vec!["tertulia-0".to_owned()],
@@ -109,6 +110,7 @@ fn messages_and_acknowledgements_count_once_and_writes_each_time() {
     assert_eq!((counts.deliveries, counts.paged, counts.joins, counts.pages), (4, 2, 2, 3));
     assert_eq!(counts.deferred.get("unavailable"), Some(&1));
     assert_eq!(counts.lost.get("closed 1012"), Some(&1));
+    assert_eq!(counts.lost.get("over"), None, "a client that stops has lost nothing");
     assert_eq!(counts.not_let_in.get("503"), Some(&1));
 }
 
@@ -127,8 +129,18 @@ fn an_absence_lasts_through_failed_returns_until_the_last_page() {
     let figures = Figures::of(&small());
     assert_eq!(figures.absences.len(), 1);
     assert_eq!(figures.longest_absence, ms(1_500));
+    assert_eq!(figures.longest_away.as_deref(), Some("reader 0"));
     assert_eq!(figures.not_back, 0);
     assert_eq!(figures.longest_silence, ms(1_980), "from the live message to the page");
+}
+
+#[test]
+fn what_comes_until_a_room_was_joined_is_history_however_often_that_breaks_off() {
+    let mut evidence = small();
+    let again = [(1, connected()), (2, join(None)), (3, joined(true)), (3, got(2, 2, true)), (4, lost("lost"))];
+    let whole = [(5, connected()), (6, join(Some(2))), (7, joined(false)), (7, got(3, 3, true))];
+    evidence.clients[1] = log("reader 0", again.into_iter().chain(whole).collect());
+    assert_eq!(Figures::of(&evidence).receipts, []);
 }
 
 #[test]
@@ -238,6 +250,15 @@ fn the_page_is_well_formed_whatever_names_say_and_needs_no_other_host() {
 }
 
 #[test]
+fn the_page_tells_of_causes_that_found_nothing_and_of_counters_that_it_does_not_know() {
+    let mut evidence = small();
+    evidence.counters[0].series = "tertulia_new_total{kind=\"odd\"}".to_owned();
+    let page = html::page(&sample::run(7, 60), &evidence, &sample::held(), &Figures::of(&evidence));
+    assert!(page.contains("<tr class=\"none\"><td><b>sweep</b></td><td>0</td>"));
+    assert!(page.contains("<tr><td><b>new odd</b></td><td>5</td>"));
+}
+
+#[test]
 fn the_page_lists_every_promise_and_every_finding() {
     let (evidence, verdict) = (sample::evidence(7, 60), sample::broken());
     let page = html::page(&sample::run(7, 60), &evidence, &verdict, &Figures::of(&evidence));
@@ -314,5 +335,5 @@ fn figures_are_said_with_as_many_digits_as_mean_something() {
     assert_eq!((words::many(1, "delivery"), words::many(0, "delivery")), ("1 delivery".into(), "0 deliveries".into()));
     assert_eq!([12_340, 125_000, 3_723_400].map(|at| words::moment(ms(at))), ["12.3 s", "2:05.0", "1:02:03.4"]);
     assert_eq!(words::short_series("tertulia_gaps_total{cause=\"skip\"}"), "gaps skip");
-    assert_eq!(words::short_series("tertulia_sweep_found_total"), "sweep found");
+    assert_eq!(words::short_series("tertulia_republished_total"), "republished");
 }
