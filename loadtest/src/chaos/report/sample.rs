@@ -144,7 +144,7 @@ fn client(dice: &mut Dice, place: usize, name: String, ways: &[Way], faults: &[F
         if place < 4 && number % 4 == place {
             say(&mut push, way);
         }
-        if place == 4 && number % 20 == 0 {
+        if place == 4 && number.is_multiple_of(20) {
             push(way.acked + 300, What::ChangeAsked { room: way.room, seq: way.seq, text: None });
             let answer = match number % 100 {
                 0 => What::ChangeRefused { room: way.room, seq: way.seq, code: "forbidden".to_owned() },
@@ -176,7 +176,7 @@ fn absences(dice: &mut Dice, place: usize, faults: &[FaultSpan]) -> Vec<(u64, u6
             "node-kill" if hit => (began + 120 + dice.roll(500), "lost"),
             "node-pause" if hit => (began + 900 + dice.roll(900), "silent"),
             "node-drain" if hit => (began + 60 + dice.roll(200), "bye drain"),
-            "line-cut" if place % 2 == 0 => (began + lasted + dice.roll(300), "lost"),
+            "line-cut" if place.is_multiple_of(2) => (began + lasted + dice.roll(300), "lost"),
             _ => continue,
         };
         if absences.last().is_none_or(|last| last.1 + 20 < began) {

@@ -122,11 +122,11 @@ fn fault_row(place: usize, fault: &FaultSpan, span: &SpanFigures, evidence: &Evi
         })
         .collect();
     format!(
-        "<tr><td><b>{}</b> <span class=\"soft\">{}</span></td><td><span class=\"soft\">{}.</span> {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+        "<tr><td><span class=\"soft\">{}.</span> <b>{}</b> <span class=\"soft\">{}</span></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
          <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+        place + 1,
         escape(fault.kind),
         escape(&fault.target),
-        place + 1,
         moment(fault.began),
         time(fault.ended.saturating_sub(fault.began)),
         time_ms(span.delivery.p99_ms),
