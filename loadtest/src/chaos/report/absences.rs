@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::super::record::{ClientLog, Evidence, Moment, What};
 
+/// Why a client's last connection ended, if it stopped by itself: no loss.
+pub(super) const OVER: &str = "over";
+
 /// A client was away.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Absence {
@@ -44,6 +47,8 @@ fn of_client(client: usize, log: &ClientLog) -> Vec<Absence> {
     let mut connected = false;
     for line in &log.lines {
         match &line.what {
+            // Its own end.
+            What::Lost { why } if why == OVER => break,
             What::Lost { .. } => {
                 away.get_or_insert(line.at);
                 connected = false;

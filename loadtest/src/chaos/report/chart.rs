@@ -35,6 +35,7 @@ impl Frame {
 const SLOTS: [u64; 9] = [1, 2, 5, 10, 15, 30, 60, 120, 300];
 const ROW: f64 = 22.0;
 const GAP: f64 = 40.0;
+const WIDE_LETTER: f64 = 7.4;
 
 /// The picture for a wide page.
 pub(super) fn wide(evidence: &Evidence, figures: &Figures) -> String {
@@ -44,7 +45,7 @@ pub(super) fn wide(evidence: &Evidence, figures: &Figures) -> String {
 
 /// The picture for a narrow one.
 pub(super) fn narrow(evidence: &Evidence, figures: &Figures) -> String {
-    let frame = Frame { width: 360.0, left: 58.0, right: 4.0, seconds: seconds(evidence), letter: 6.4 };
+    let frame = Frame { width: 360.0, left: 64.0, right: 4.0, seconds: seconds(evidence), letter: 6.4 };
     draw(evidence, figures, &frame, 100, "narrow")
 }
 
@@ -337,17 +338,18 @@ fn hover(svg: &mut String, slots: &[Slot], frame: &Frame, top: f64, bottom: f64,
 }
 
 fn legend(svg: &mut String, frame: &Frame, y: f64, entries: &[(&str, &str)]) {
+    // From the right, each with room for wide letters: a key belongs to the word behind it, whatever the font.
     let mut x = frame.end();
     for (class, label) in entries.iter().rev() {
-        text(svg, x, y, "axis", "end", label);
-        x -= label.chars().count() as f64 * frame.letter + 6.0;
+        x -= label.chars().count() as f64 * WIDE_LETTER;
+        text(svg, x, y, "axis", "start", label);
+        x -= 14.0;
         let _ = write!(
             svg,
-            "<rect class=\"key {class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"10\" height=\"10\" rx=\"2\"/>",
-            x - 10.0,
+            "<rect class=\"key {class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"10\" height=\"10\" rx=\"2\"/>",
             y - 9.0
         );
-        x -= 24.0;
+        x -= 14.0;
     }
 }
 

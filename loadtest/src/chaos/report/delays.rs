@@ -92,8 +92,8 @@ fn firsts(evidence: &Evidence, which: impl Fn(&What) -> Option<Message>) -> Hash
 
 /// All first receipts, by when the message was sent.
 ///
-/// What comes until a room was joined for the first time is history and was never late; it is left out. So are changes, and messages that no client
-/// of this run sent.
+/// What comes until a room was joined for the first time is history and was never late; it is left out. So are changes, and
+/// messages that no client of this run sent.
 pub(super) fn receipts(evidence: &Evidence, sent: &HashMap<Message, Moment>) -> Vec<Receipt> {
     let mut receipts: Vec<Receipt> = evidence.clients.iter().flat_map(|client| of_client(client, sent)).collect();
     receipts.sort_unstable();

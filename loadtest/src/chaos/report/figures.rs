@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::record::{Evidence, Moment, What};
-use super::absences::{Absence, absences};
+use super::absences::{Absence, OVER, absences};
 use super::delays::{Receipt, Spread, Spreader, first_acked, first_sent, receipts};
 use super::spans::{SpanFigures, spans};
 
@@ -65,6 +65,8 @@ pub(super) struct Figures {
     /// From a message's first writing to its first acknowledgement.
     pub(super) acknowledgement: Spread,
     pub(super) longest_absence: Duration,
+    /// Whose it was.
+    pub(super) longest_away: Option<String>,
     /// Clients that were away at the end.
     pub(super) not_back: usize,
     /// The longest time between two deliveries to one client, absent or not.
@@ -87,13 +89,13 @@ impl Figures {
         moments.acked.sort_unstable();
         let mut spreader = Spreader::new();
         let waits = acked.iter().filter_map(|(message, at)| Some(at.saturating_sub(*sent.get(message)?)));
-        let length = |absence: &Absence| absence.length(evidence.ended_at);
-        let longest_absence = absences.iter().map(length).max().unwrap_or_default();
+        let longest = absences.iter().max_by_key(|absence| absence.length(evidence.ended_at));
         let spans = spans(evidence, &moments, &receipts, &absences);
         Self {
             delivery: spreader.spread(receipts.iter().map(Receipt::delay)),
             acknowledgement: spreader.spread(waits),
-            longest_absence,
+            longest_absence: longest.map(|absence| absence.length(evidence.ended_at)).unwrap_or_default(),
+            longest_away: longest.and_then(|absence| Some(evidence.clients.get(absence.client)?.name.clone())),
             not_back: absences.iter().filter(|absence| absence.back.is_none()).count(),
             longest_silence: longest_silence(evidence),
             counts,
@@ -166,6 +168,7 @@ fn count(evidence: &Evidence) -> Counts {
             What::ChangeAsked { .. } => counts.changes_asked += 1,
             What::ChangeAcked { .. } => counts.changes_acknowledged += 1,
             What::Connected { .. } => counts.connections += 1,
+            What::Lost { why } if why == OVER => {}
             What::Lost { why } => add(&mut counts.lost, why),
             What::NotLetIn { why } => add(&mut counts.not_let_in, why),
             What::JoinAsked { .. } => counts.joins += 1,
@@ -190,7 +193,7 @@ fn moments(evidence: &Evidence) -> Moments {
         for line in &client.lines {
             match &line.what {
                 What::Deferred { .. } => moments.deferred.push(line.at),
-                What::Lost { .. } => moments.lost.push(line.at),
+                What::Lost { why } if why != OVER => moments.lost.push(line.at),
                 What::NotLetIn { .. } => moments.not_let_in.push(line.at),
                 What::Connected { .. } if known => moments.returned.push(line.at),
                 What::Connected { .. } => known = true,

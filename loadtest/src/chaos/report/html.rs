@@ -102,19 +102,22 @@ fn tiles(evidence: &Evidence, figures: &Figures) -> String {
         (grouped(counts.deliveries), "deliveries", format!("{} in pages after a join", grouped(counts.paged))),
         (
             time_ms(figures.delivery.p50_ms),
-            "delay, median",
+            "median delivery delay",
             format!("p99 {}, max {}", time_ms(figures.delivery.p99_ms), time_ms(figures.delivery.max_ms)),
         ),
         (
             time_ms(figures.acknowledgement.p50_ms),
-            "until acknowledged, median",
+            "median wait for an ack",
             format!("p99 {}, max {}", time_ms(figures.acknowledgement.p99_ms), time_ms(figures.acknowledgement.max_ms)),
         ),
         (recovery, "slowest heal", "from a fault’s end until all was normal".to_owned()),
         (
             time(figures.longest_absence),
             "longest absence",
-            format!("of {}", many(figures.absences.len() as u64, "absence")),
+            match &figures.longest_away {
+                Some(client) => format!("{}; {} in all", escape(client), grouped(figures.absences.len() as u64)),
+                None => "nobody was away".to_owned(),
+            },
         ),
     ];
     let tile = |(value, what, more): &(String, &str, String)| {

@@ -110,6 +110,7 @@ fn times(figures: &Figures) -> Value {
         "delivery": spread(&figures.delivery),
         "acknowledgement": spread(&figures.acknowledgement),
         "longest_absence_ms": ms(figures.longest_absence),
+        "longest_absence_client": figures.longest_away,
         "longest_silence_ms": ms(figures.longest_silence),
         "slowest_recovery_ms": figures.slowest_recovery().map(ms),
     })

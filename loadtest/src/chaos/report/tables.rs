@@ -9,7 +9,7 @@ use super::super::verdict::Verdict;
 use super::escape::escape;
 use super::figures::{ByReason, Figures};
 use super::spans::SpanFigures;
-use super::words::{self, RULES, grouped, many, moment, time, time_ms};
+use super::words::{self, Counter, JOINS, REPAIRS, RULES, grouped, many, moment, time, time_ms};
 
 /// Past so many faults the list of each is folded away: the table by kind tells more.
 const FAULTS_SHOWN: usize = 40;
@@ -122,11 +122,11 @@ fn fault_row(place: usize, fault: &FaultSpan, span: &SpanFigures, evidence: &Evi
         })
         .collect();
     format!(
-        "<tr><td><b>{}</b> <span class=\"soft\">{}</span></td><td><span class=\"soft\">{}.</span> {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+        "<tr><td><span class=\"soft\">{}.</span> <b>{}</b> <span class=\"soft\">{}</span></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
          <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+        place + 1,
         escape(fault.kind),
         escape(&fault.target),
-        place + 1,
         moment(fault.began),
         time(fault.ended.saturating_sub(fault.began)),
         time_ms(span.delivery.p99_ms),
@@ -140,26 +140,40 @@ fn fault_row(place: usize, fault: &FaultSpan, span: &SpanFigures, evidence: &Evi
     )
 }
 
-/// What the nodes counted.
+/// What the nodes counted: how losses were found, how those who came were answered, and the rest.
 pub(super) fn heals(evidence: &Evidence) -> String {
     if evidence.counters.is_empty() {
         return "<p>The nodes’ counters were not read.</p>".to_owned();
     }
-    let mut rows = String::new();
-    for counter in &evidence.counters {
-        let gain = counter.gain.round() as u64;
-        let _ = write!(
-            rows,
-            "<tr{}><td><b>{}</b></td><td>{}</td><td>{}</td></tr>",
-            if gain == 0 { " class=\"none\"" } else { "" },
-            escape(&words::short_series(&counter.series)),
-            grouped(gain),
-            words::series(&counter.series),
-        );
-    }
+    let known = |counters: &[Counter]| -> String {
+        let gain = |series: &&str| {
+            evidence.counters.iter().filter(|counter| counter.series == *series).map(|of| of.gain).sum::<f64>()
+        };
+        counters.iter().map(|(series, label, meaning)| counter_row(label, gain(series), meaning)).collect()
+    };
+    let is_known = |series: &str| REPAIRS.iter().chain(&JOINS).any(|(known, ..)| *known == series);
+    let others = evidence.counters.iter().filter(|counter| !is_known(&counter.series));
+    let others: String =
+        others.map(|of| counter_row(&words::short_series(&of.series), of.gain, words::meaning(&of.series))).collect();
+    let groups = [
+        ("Rooms read back from the store, by what found the loss", known(&REPAIRS)),
+        ("Joins, by what answered", known(&JOINS)),
+        ("What else the nodes counted", others),
+    ];
+    let groups: String = groups
+        .iter()
+        .filter(|(_, rows)| !rows.is_empty())
+        .map(|(title, rows)| format!("<tbody><tr class=\"group\"><th colspan=\"3\">{title}</th></tr>{rows}</tbody>"))
+        .collect();
     format!(
-        "<table class=\"heals\"><thead><tr><th>Counter</th><th>Gained</th><th>What it means</th></tr></thead><tbody>{rows}</tbody></table>"
+        "<table class=\"heals\"><thead><tr><th>Counter</th><th>Times</th><th>What it means</th></tr></thead>{groups}</table>"
     )
+}
+
+fn counter_row(label: &str, gain: f64, meaning: &str) -> String {
+    let gain = gain.round() as u64;
+    let class = if gain == 0 { " class=\"none\"" } else { "" };
+    format!("<tr{class}><td><b>{}</b></td><td>{}</td><td>{meaning}</td></tr>", escape(label), grouped(gain))
 }
 
 /// Refusals and ends by reason, each list in a column.

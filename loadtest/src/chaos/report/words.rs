@@ -69,36 +69,63 @@ pub(super) fn held_against(rule: Rule, counts: &Counts, rooms: usize, clients: u
     }
 }
 
-/// What a counter of the nodes says, where that is known.
-pub(super) fn series(name: &str) -> &'static str {
-    match name {
-        "tertulia_gaps_total{cause=\"skip\"}" => "A number was skipped; the missing ones were read back.",
-        "tertulia_gaps_total{cause=\"reconnect\"}" => "The connection to Redis was lost and came back.",
-        "tertulia_gaps_total{cause=\"lag\"}" => "Publications came faster than they were taken.",
-        "tertulia_gaps_total{cause=\"deaf\"}" => "Redis claimed to be well and brought nothing; the heartbeat noticed.",
-        "tertulia_gaps_total{cause=\"away\"}" => "Redis was away; the store carried the messages meanwhile.",
-        "tertulia_gaps_total{cause=\"version\"}" => "A publication could not be read.",
-        "tertulia_gaps_total{cause=\"snapshot\"}" => "A returning reader’s answer was ahead of its node.",
-        "tertulia_gaps_total{cause=\"sweep\"}" => "Nobody had noticed; the slow sweep did.",
-        "tertulia_sweep_found_total" => "Finds of the slow sweep, the last resort.",
-        "tertulia_joins_total{source=\"ring\"}" => "Joins answered from the node’s own memory.",
-        "tertulia_joins_total{source=\"cache\"}" => "Joins answered from what Redis remembered.",
-        "tertulia_joins_total{source=\"store\"}" => "Joins answered from the store.",
+/// A counter of the nodes: its series, what it is called here, and what it says.
+pub(super) type Counter = (&'static str, &'static str, &'static str);
+
+/// What found a loss. All are told, those that found nothing too.
+pub(super) const REPAIRS: [Counter; 9] = [
+    ("tertulia_gaps_total{cause=\"skip\"}", "skip", "A number was skipped; the missing ones were read back."),
+    ("tertulia_gaps_total{cause=\"reconnect\"}", "reconnect", "The connection to Redis was lost and came back."),
+    ("tertulia_gaps_total{cause=\"away\"}", "away", "Redis was away; the store carried the messages meanwhile."),
+    (
+        "tertulia_gaps_total{cause=\"deaf\"}",
+        "deaf",
+        "Redis claimed to be well and brought nothing; the heartbeat noticed.",
+    ),
+    ("tertulia_gaps_total{cause=\"lag\"}", "lag", "Publications came faster than they were taken."),
+    ("tertulia_gaps_total{cause=\"snapshot\"}", "snapshot", "A returning reader’s answer was ahead of its node."),
+    ("tertulia_gaps_total{cause=\"version\"}", "version", "A publication could not be read."),
+    ("tertulia_gaps_total{cause=\"sweep\"}", "sweep", "Nobody had noticed; the slow sweep did."),
+    (
+        "tertulia_sweep_found_total",
+        "found by the sweep",
+        "Rooms found behind by the slow sweep alone, the last resort.",
+    ),
+];
+
+/// What answered those who came.
+pub(super) const JOINS: [Counter; 3] = [
+    ("tertulia_joins_total{source=\"ring\"}", "ring", "The node’s own memory."),
+    ("tertulia_joins_total{source=\"cache\"}", "cache", "What Redis remembered."),
+    ("tertulia_joins_total{source=\"store\"}", "store", "The database."),
+];
+
+/// What any other counter says, where that is known.
+pub(super) fn meaning(series: &str) -> &'static str {
+    match series.split('{').next().unwrap_or_default() {
+        "tertulia_admission_refused_total" => "Connections refused before they were made, by reason.",
+        "tertulia_disconnects_total" => "Connections that nodes saw end, by how.",
+        "tertulia_bus_losses_total" => "Times that publications may have been missed, by cause.",
+        "tertulia_bus_reconnects_total" => "Connections to Redis given up, by what ended them.",
+        "tertulia_bus_published_total" => "Publications to other nodes, by what became of them.",
+        "tertulia_store_retries_total" => "Batches tried again because Postgres was away.",
+        "tertulia_republished_total" => "Publications repeated because a known id was sent again.",
+        "tertulia_refusals_total" => "Requests refused, by code.",
         _ => "",
     }
 }
 
-/// A series without what all of them have in common: `gaps skip`, `joins ring`, `sweep found`.
-pub(super) fn short_series(name: &str) -> String {
-    let (metric, labels) = name.split_once('{').unwrap_or((name, ""));
+/// A series without what all of them have in common: `gaps skip`, `bus losses lag`.
+pub(super) fn short_series(series: &str) -> String {
+    let (metric, labels) = series.split_once('{').unwrap_or((series, ""));
     let metric = metric.trim_start_matches("tertulia_").trim_end_matches("_total").replace('_', " ");
     let values: Vec<&str> = labels.split('"').skip(1).step_by(2).collect();
     [&[metric.as_str()], values.as_slice()].concat().join(" ")
 }
 
 /// Whether a series counts repairs of something lost.
-pub(super) fn is_repair(name: &str) -> bool {
-    name.starts_with("tertulia_gaps_total")
+pub(super) fn is_repair(series: &str) -> bool {
+    series.starts_with("tertulia_gaps_total")
 }
 
 /// The rules that were broken, and how many findings each has.
