@@ -147,7 +147,7 @@ async fn a_thousand_who_do_not_read_are_let_go_at_their_bound() {
     }
     let (before, mut most) = (resident(&node), 0);
     let text = "x".repeat(16_000);
-    let slow = async || node.metric("tertulia_disconnects_total{reason=\"slow\"}").await as usize;
+    let slow = async || node.metric("tertulia_slow_closes_total").await as usize;
     let mut said = 0;
     while slow().await < SLEEPERS {
         ana.send("r", &text).await;
@@ -157,6 +157,10 @@ async fn a_thousand_who_do_not_read_are_let_go_at_their_bound() {
         said += 1;
         assert!(said < 2_000, "{} of {SLEEPERS} were let go", slow().await);
     }
+    let gone = patience(Duration::from_secs(60), async || {
+        (node.metric("tertulia_disconnects_total{reason=\"slow\"}").await as usize == SLEEPERS).then_some(())
+    });
+    assert!(gone.await.is_some());
     // Each one's backlog and the frame that went over it; the ring and what else a node makes room for.
     let bound = SLEEPERS * (BACKLOG + 20_000) + 64 * 1024 * 1024;
     assert!(most.saturating_sub(before) < bound, "{before} bytes grew to {most}");

@@ -41,8 +41,15 @@ const HEALED_WITHIN: Duration = Duration::from_secs(5 + 1);
 const OF_CLIENTS: [&str; 3] = ["half-open", "readers-stall", "storm"];
 
 /// Faults that take the store away: what cannot be read cannot be read back.
-const OF_STORE: [&str; 6] =
-    ["postgres-restart", "postgres-crash", "postgres-freeze", "postgres-full", "cut-from-postgres", "disk-full"];
+const OF_STORE: [&str; 7] = [
+    "postgres-restart",
+    "postgres-crash",
+    "postgres-freeze",
+    "postgres-full",
+    "cut-from-postgres",
+    "commit-reply-lost", // done by swallowing all answers, those to reads too
+    "disk-full",
+];
 
 /// A node that stands still delivers nothing, to its own clients.
 const FREEZE: &str = "node-freeze";
