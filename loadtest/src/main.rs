@@ -24,6 +24,7 @@ mod wire;
 mod witness;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -63,5 +64,8 @@ fn measure(scenario: &Scenario) -> io::Result<()> {
 
 fn break_and_judge(chaos: &Chaos) -> io::Result<bool> {
     // Several threads: starting and stopping servers waits.
-    Builder::new_multi_thread().enable_all().build()?.block_on(chaos::run(chaos))
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    // The means to start and break a cluster are those of tests, and fail like tests: that is no verdict.
+    catch_unwind(AssertUnwindSafe(|| runtime.block_on(chaos::run(chaos))))
+        .unwrap_or_else(|_| Err(io::Error::other("the run could not be finished, so there is no verdict")))
 }
