@@ -74,19 +74,40 @@ impl Lane {
             }
             // One item that the store will never take must not take its neighbours with it.
             Err(StoreError::Refused(_)) if items.len() > 1 => {
+                let mut away = false;
                 for (index, alone) in waiting.into_iter().enumerate() {
-                    let outcomes = self.persist(&items, index..index + 1).await.unwrap_or_default();
-                    self.publish(epoch, &outcomes);
-                    let answer = outcomes.into_iter().next().map_or(Err(refused()), |outcome| settled(outcome, &items));
+                    // Once the store is away, the others need not wait for it as long again.
+                    let answer =
+                        if away { Err(unknown()) } else { self.keep_alone(epoch, &items, index, &mut away).await };
                     self.settle(vec![alone], std::iter::once(answer));
                 }
-                true
+                !away
             }
             Err(error) => {
                 tracing::error!(lane = self.number, %error, jobs = waiting.len(), "a batch could not be kept");
                 let away = error.is_passing();
                 self.settle(waiting, std::iter::repeat_with(|| Err(if away { unknown() } else { refused() })));
                 !away
+            }
+        }
+    }
+
+    /// One item of a batch that was refused as a whole.
+    async fn keep_alone(
+        &self,
+        epoch: Epoch,
+        items: &Items,
+        index: usize,
+        away: &mut bool,
+    ) -> Result<Kept, AppendError> {
+        match self.persist(items, index..index + 1).await {
+            Ok(outcomes) => {
+                self.publish(epoch, &outcomes);
+                outcomes.into_iter().next().map_or(Err(refused()), |outcome| settled(outcome, items))
+            }
+            Err(error) => {
+                *away = error.is_passing();
+                Err(if *away { unknown() } else { refused() })
             }
         }
     }

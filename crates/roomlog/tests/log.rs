@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -455,21 +456,23 @@ async fn one_that_the_store_refuses_does_not_take_its_neighbours_with_it() {
     assert_eq!(everything(&store, &hot).await.len(), 37);
 }
 
-/// A store whose epoch is found to have turned just when a commit is done.
-struct Turning {
+/// A real store, and what happens before and after each append.
+struct Altered {
     store: Arc<dyn Store>,
-    view: Arc<StoreView>,
+    before: Box<dyn Fn(&[Post]) -> Result<(), StoreError> + Send + Sync>,
+    after: Box<dyn Fn() + Send + Sync>,
 }
 
 #[async_trait]
-impl Store for Turning {
+impl Store for Altered {
     fn lanes(&self) -> usize {
         self.store.lanes()
     }
 
     async fn append(&self, lane: usize, posts: &[Post]) -> Result<Vec<Outcome>, StoreError> {
+        (self.before)(posts)?;
         let outcomes = self.store.append(lane, posts).await;
-        self.view.set_epoch(Epoch(self.view.epoch().0 + 1));
+        (self.after)();
         outcomes
     }
 
@@ -525,10 +528,38 @@ async fn what_was_committed_before_the_epoch_turned_is_not_published_under_the_n
     let store = sqlite(&folder).await;
     let old = store.epoch().await.unwrap();
     let view = Arc::new(StoreView::new(old));
-    let turning = Arc::new(Turning { store, view: view.clone() });
+    let turned = view.clone();
+    let after = Box::new(move || _ = turned.set_epoch(Epoch(turned.epoch().0 + 1)));
+    let turning = Arc::new(Altered { store, before: Box::new(|_| Ok(())), after });
     let mut node = Node::of(turning, view, &LaneConfig::default());
     let hot = room("hot");
     node.bus.subscribe(&hot);
     settled(node.says(&hot, Uuid::new_v4(), "the last of the old days")).await.unwrap();
     assert_eq!(node.next_envelope().await.epoch, old);
+}
+
+/// Guards against senders who each wait out a patience of their own, one after another, when a batch was refused and the store
+/// went away behind it (a disk that fills up does both).
+#[tokio::test]
+async fn once_the_store_is_away_the_rest_of_a_refused_batch_is_not_tried_one_by_one() {
+    let folder = TempDir::new().unwrap();
+    let store = sqlite(&folder).await;
+    let view = Arc::new(StoreView::new(store.epoch().await.unwrap()));
+    let alone = Arc::new(AtomicUsize::new(0));
+    let tried = alone.clone();
+    let before = Box::new(move |posts: &[Post]| {
+        if posts.len() > 1 {
+            return Err(StoreError::Refused("the disk is full".into()));
+        }
+        tried.fetch_add(1, Ordering::Relaxed);
+        Err(StoreError::Away("and now it is gone".into()))
+    });
+    let failing = Arc::new(Altered { store, before, after: Box::new(|| ()) });
+    let node = Node::of(failing, view, &LaneConfig { patience: Duration::ZERO, ..LaneConfig::default() });
+    // One thread: all ten wait before the lane looks.
+    let waiting: Vec<Settled> = (0..10).map(|_| node.says(&room("hot"), Uuid::new_v4(), "is there room?")).collect();
+    for answer in waiting {
+        assert_eq!(settled(answer).await, Err(AppendError::Unknown { retry_after_ms: 1000 }));
+    }
+    assert_eq!(alone.load(Ordering::Relaxed), 1);
 }
