@@ -456,10 +456,12 @@ async fn one_that_the_store_refuses_does_not_take_its_neighbours_with_it() {
     assert_eq!(everything(&store, &hot).await.len(), 37);
 }
 
+type Before = dyn Fn(&[Post]) -> Result<(), StoreError> + Send + Sync;
+
 /// A real store, and what happens before and after each append.
 struct Altered {
     store: Arc<dyn Store>,
-    before: Box<dyn Fn(&[Post]) -> Result<(), StoreError> + Send + Sync>,
+    before: Box<Before>,
     after: Box<dyn Fn() + Send + Sync>,
 }
 
