@@ -4,9 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +11,7 @@ use tempfile::TempDir;
 use testkit::client::Client;
 use testkit::node::{Node, NodeOptions};
 use testkit::patience;
-use testkit::process::{Daemon, run};
+use testkit::process::{Daemon, Folder};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,37 +105,6 @@ async fn each_acknowledgement_waits_for_the_disk() {
     }
 }
 
-/// A small disk of its own, in memory. Mounting it takes the rights of root.
-struct Disk(TempDir);
-
-impl Disk {
-    fn of(megabytes: usize) -> Self {
-        let folder = TempDir::new().unwrap();
-        let size = format!("size={megabytes}m");
-        run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", folder.path().to_str().unwrap()]);
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn filler(&self) -> std::path::PathBuf {
-        self.path().join("filler")
-    }
-
-    fn fill(&self) {
-        let mut filler = File::create(self.filler()).unwrap();
-        assert!((0..1 << 20).any(|_| filler.write_all(&[0; 1024]).is_err()), "it is never full");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        run("umount", &["-l", self.path().to_str().unwrap()]);
-    }
-}
-
 async fn send(client: &mut Client, id: &str) -> Value {
     client.say(json!({"type": "send", "room": "r", "id": id, "text": "x".repeat(10_000)})).await;
     client
@@ -148,7 +114,7 @@ async fn send(client: &mut Client, id: &str) -> Value {
 
 #[tokio::test]
 async fn on_a_full_disk_sends_are_refused_for_now_and_go_on_by_themselves_when_there_is_room() {
-    let disk = Disk::of(16);
+    let disk = Folder::small_disk(16);
     let node =
         Node::start(options().with("DATABASE_URL", format!("sqlite:{}", disk.path().join("chat.db").display()))).await;
     let mut ana = node.guest("Ana").await;
@@ -167,7 +133,7 @@ async fn on_a_full_disk_sends_are_refused_for_now_and_go_on_by_themselves_when_t
     // The connection is the same, and what is there can be read.
     ana.say(json!({"type": "history", "room": "r", "limit": 1})).await;
     assert_eq!(ana.expect("history").await["messages"].as_array().map(Vec::len), Some(1));
-    std::fs::remove_file(disk.filler()).unwrap();
+    disk.free();
     let kept_at_last = patience(PATIENCE, async || {
         let answer = send(&mut ana, &id).await;
         (answer["type"] == "ack").then_some(answer)

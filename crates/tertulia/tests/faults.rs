@@ -12,8 +12,7 @@ use testkit::patience;
 use testkit::postgres::Postgres;
 use testkit::proxy::{Proxy, Way};
 use testkit::redis::Redis;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Error;
 use uuid::Uuid;
 
@@ -106,23 +105,13 @@ async fn while_postgres_is_silent_sends_are_refused_for_now_and_rooms_in_memory_
 }
 
 /// A client with next to no room for what it is sent, which stops reading once it has joined.
-async fn sleeper(node: &Node) -> TcpStream {
+async fn sleeper(node: &Node) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
-    let mut stream = socket.connect(node.address()).await.unwrap();
-    let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    for frame in [r#"{"type":"hello","name":"Zoe"}"#, r#"{"type":"join","room":"r","limit":1}"#] {
-        let mut bytes = vec![0x81, 0x80 | frame.len() as u8, 0, 0, 0, 0];
-        bytes.extend(frame.as_bytes());
-        stream.write_all(&bytes).await.unwrap();
-    }
-    let mut heard = Vec::new();
-    while !String::from_utf8_lossy(&heard).contains("\"joined\"") {
-        stream.read_buf(&mut heard).await.unwrap();
-    }
-    stream
+    let mut client = Client::over(socket.connect(node.address()).await.unwrap()).await;
+    client.hello("Zoe").await;
+    client.join("r").await;
+    client
 }
 
 /// What a process holds in memory, in bytes.

@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -36,13 +37,27 @@ impl Client {
     /// # Errors
     /// Whatever the node answered instead of 101.
     pub async fn try_connect(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, Box<Error>> {
-        let mut request = url.into_client_request()?;
-        request.headers_mut().insert("sec-websocket-protocol", "tertulia.v1".parse().expect("a header"));
+        let mut request = request(url)?;
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
         let (socket, _) = tokio_tungstenite::connect_async(request).await?;
-        Ok(Self { socket, waiting: VecDeque::new(), closed: None })
+        Ok(Self::of(socket))
+    }
+
+    /// Says hello to WebSocket over a connection that is there already, made in a way of the test's own.
+    ///
+    /// # Panics
+    /// When it is not let in.
+    pub async fn over(stream: TcpStream) -> Self {
+        let address = stream.peer_addr().expect("it is connected");
+        let request = request(&format!("ws://{address}/ws")).expect("an address");
+        let upgraded = tokio_tungstenite::client_async(request, MaybeTlsStream::Plain(stream)).await;
+        Self::of(upgraded.expect("the node lets clients in").0)
+    }
+
+    fn of(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        Self { socket, waiting: VecDeque::new(), closed: None }
     }
 
     /// Says hello with a name and returns the `welcome`.
@@ -177,4 +192,10 @@ impl Client {
     pub fn stream(&mut self) -> &mut MaybeTlsStream<TcpStream> {
         self.socket.get_mut()
     }
+}
+
+fn request(url: &str) -> Result<Request, Box<Error>> {
+    let mut request = url.into_client_request()?;
+    request.headers_mut().insert("sec-websocket-protocol", "tertulia.v1".parse().expect("a header"));
+    Ok(request)
 }

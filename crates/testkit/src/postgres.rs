@@ -3,7 +3,6 @@
 //! Most tests share one server per test process and take a database each; those that stop, kill or freeze the server
 //! start their own. Its settings are those of a careful operator, only smaller: commits wait for the disk.
 
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -51,14 +50,10 @@ impl Postgres {
 
     fn start_on_disk(megabytes: Option<usize>) -> Self {
         let owner = humble_owner("postgres");
-        let folder = Folder::make(owner.as_ref());
-        if let Some(megabytes) = megabytes {
-            let mut options = format!("size={megabytes}m,mode=700");
-            if let Some(Owner { user, group }) = &owner {
-                options += &format!(",uid={user},gid={group}");
-            }
-            run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &folder.path().to_string_lossy()]);
-        }
+        let folder = match megabytes {
+            Some(megabytes) => Folder::make_small_disk(megabytes, owner.as_ref()),
+            None => Folder::make(owner.as_ref()),
+        };
         let mut server =
             Self { daemon: None, folder, programs: programs(), owner, port: free_port(), databases: AtomicU32::new(0) };
         let (initdb, data) = (server.program("initdb"), server.data());
@@ -168,9 +163,7 @@ impl Postgres {
     /// # Panics
     /// When it is not full in the end.
     pub fn fill_disk(&self) {
-        let mut filler = std::fs::File::create(self.filler()).expect("a file on the disk");
-        let full = (0..1 << 16).find_map(|_| filler.write_all(&[0; 1 << 16]).err());
-        assert!(full.is_some(), "a small disk is full at some time");
+        self.folder.fill();
     }
 
     /// Makes room again, and starts the server if it gave up meanwhile.
@@ -178,14 +171,10 @@ impl Postgres {
     /// # Panics
     /// When the server does not start.
     pub fn free_disk(&mut self) {
-        _ = std::fs::remove_file(self.filler());
+        self.folder.free();
         if self.daemon.as_mut().is_none_or(|daemon| daemon.ended().is_some()) {
             self.start_again();
         }
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.folder.path().join("filler")
     }
 
     /// While it is stopped: makes it come back as a standby without a primary, as after a failover to the wrong side.

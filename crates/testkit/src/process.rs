@@ -144,6 +144,43 @@ impl Folder {
         Self { path, sweeper }
     }
 
+    /// A folder that is a disk of its own, in memory, of so many megabytes: one that can be filled.
+    ///
+    /// # Panics
+    /// When it cannot be mounted, which takes the rights of root.
+    pub fn small_disk(megabytes: usize) -> Self {
+        Self::make_small_disk(megabytes, None)
+    }
+
+    pub(crate) fn make_small_disk(megabytes: usize, owner: Option<&Owner>) -> Self {
+        let folder = Self::make(owner);
+        let mut options = format!("size={megabytes}m,mode=700");
+        if let Some(Owner { user, group }) = owner {
+            options += &format!(",uid={user},gid={group}");
+        }
+        run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &folder.path.to_string_lossy()]);
+        folder
+    }
+
+    /// Leaves no byte free on a small disk.
+    ///
+    /// # Panics
+    /// When it is not full in the end.
+    pub fn fill(&self) {
+        let mut filler = std::fs::File::create(self.filler()).expect("a file on the disk");
+        let full = (0..1 << 16).find_map(|_| filler.write_all(&[0; 1 << 16]).err());
+        assert!(full.is_some(), "a small disk is full at some time");
+    }
+
+    /// Takes back what [`fill`](Self::fill) took.
+    pub fn free(&self) {
+        _ = std::fs::remove_file(self.filler());
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.path.join("filler")
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
