@@ -18,8 +18,13 @@ const TEXT_BYTES: usize = 100;
 /// Bytes of a text while readers are to fall behind.
 const LONG_TEXT_BYTES: usize = 8 * 1024;
 
+/// Who only reads.
+const READS: Habits = Habits { says: 0.0, changes: 0.0 };
+
 /// The clients, each a task.
 pub(crate) struct Crowd {
+    rooms: Vec<String>,
+    began: Instant,
     orders: watch::Sender<Orders>,
     members: Vec<(Shared, JoinHandle<ClientLog>)>,
 }
@@ -28,31 +33,35 @@ impl Crowd {
     /// Lets them in by the streets, in turn.
     pub(crate) fn enter(chaos: &Chaos, rooms: &[String], streets: &[SocketAddr], began: Instant) -> Self {
         let orders = watch::Sender::new(Orders { text_bytes: TEXT_BYTES, ..Orders::default() });
-        let mut members = Vec::new();
-        let writer = Habits { says: chaos.rate, changes: 0.0 };
-        let editor = Habits { says: chaos.rate / 4.0, changes: chaos.rate / 4.0 };
-        let reader = Habits { says: 0.0, changes: 0.0 };
+        let mut crowd = Self { rooms: rooms.to_vec(), began, orders, members: Vec::new() };
+        let writes = Habits { says: chaos.rate, changes: 0.0 };
+        let edits = Habits { says: chaos.rate / 4.0, changes: chaos.rate / 4.0 };
         let roles =
-            [("writer", chaos.writers, writer), ("editor", chaos.editors, editor), ("reader", chaos.readers, reader)];
+            [("writer", chaos.writers, writes), ("editor", chaos.editors, edits), ("reader", chaos.readers, READS)];
         for (role, count, habits) in roles {
             for one in 1..=count {
-                let number = members.len();
-                let (name, door) = (format!("{role} {one}"), streets[number % streets.len()]);
+                let number = crowd.members.len();
                 let seed = chaos.seed.wrapping_mul(1000).wrapping_add(number as u64);
-                let journal = Journal::since(began);
-                let client = Client::new(number, name, door, rooms, habits, seed, journal, orders.subscribe());
-                members.push((client.standing(), tokio::spawn(client.run())));
+                let client = crowd.client(format!("{role} {one}"), streets[number % streets.len()], habits, seed);
+                crowd.admit(client);
             }
         }
-        Self { orders, members }
+        crowd
     }
 
     /// One who comes when all is over, by a door of its own, and asks for everything from the start.
-    pub(crate) fn latecomer(&mut self, name: String, door: SocketAddr, rooms: &[String], began: Instant) {
-        let reader = Habits { says: 0.0, changes: 0.0 };
-        let (number, journal) = (self.members.len(), Journal::since(began));
-        let client =
-            Client::new(number, name, door, rooms, reader, 0, journal, self.orders.subscribe()).asking_for_everything();
+    pub(crate) fn latecomer(&mut self, name: String, door: SocketAddr) {
+        let client = self.client(name, door, READS, 0).asking_for_everything();
+        self.admit(client);
+    }
+
+    /// Who would be the next to come in.
+    fn client(&self, name: String, door: SocketAddr, habits: Habits, seed: u64) -> Client {
+        let (number, journal) = (self.members.len(), Journal::since(self.began));
+        Client::new(number, name, door, &self.rooms, habits, seed, journal, self.orders.subscribe())
+    }
+
+    fn admit(&mut self, client: Client) {
         self.members.push((client.standing(), tokio::spawn(client.run())));
     }
 

@@ -126,8 +126,8 @@ impl Kind {
         use Kind::*;
         Some(match self {
             Rolling => "nodes",
-            RedisRestart | RedisFlush | RedisPause | RedisKillSubscribers | RedisOutputLimit | RedisFreeze => "redis",
-            RedisSlow => "redis",
+            RedisRestart | RedisFlush | RedisPause | RedisKillSubscribers | RedisOutputLimit | RedisFreeze
+            | RedisSlow => "redis",
             PostgresRestart | PostgresCrash | PostgresFreeze | PostgresFull | DiskFull => "postgres",
             ProxyReload => "proxy",
             ReadersStall | HalfOpen | Storm => "clients",

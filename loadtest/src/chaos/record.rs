@@ -52,6 +52,9 @@ pub(crate) struct Line {
     pub(crate) what: What,
 }
 
+/// Why a client's last connection ended, if it stopped by itself: no loss, and it did nothing after.
+pub(crate) const OVER: &str = "over";
+
 /// What a client did or saw.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum What {

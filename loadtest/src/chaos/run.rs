@@ -12,7 +12,7 @@ use super::crowd::Crowd;
 use super::fault::{Fault, Kind};
 use super::judge::judge;
 use super::record::{Evidence, FaultSpan};
-use super::report::{self, RunInfo};
+use super::report::{Report, RunInfo};
 use super::schedule::Schedule;
 use super::stage::Stage;
 use super::stored;
@@ -58,7 +58,7 @@ pub(crate) async fn run(chaos: &Chaos) -> io::Result<bool> {
     let settled = crowd.settle(SETTLES_WITHIN).await;
     // Somebody comes to each node and asks for everything.
     for member in &stage.members {
-        crowd.latecomer(format!("latecomer at {}", member.name), member.node.address(), &rooms, began);
+        crowd.latecomer(format!("latecomer at {}", member.name), member.node.address());
     }
     if settled {
         crowd.settle(SETTLES_WITHIN).await;
@@ -72,8 +72,9 @@ pub(crate) async fn run(chaos: &Chaos) -> io::Result<bool> {
     let counters = counters.gains();
     let evidence = Evidence { rooms, clients, store, faults, counters, healed_at, ended_at };
     let verdict = judge(&evidence);
-    report::write(&info, &evidence, &verdict, chaos.html.as_deref(), chaos.json.as_deref())?;
-    println!("{}", report::line(&info, &evidence, &verdict));
+    let report = Report::of(&info, &evidence, &verdict);
+    report.write(chaos.html.as_deref(), chaos.json.as_deref())?;
+    println!("{}", report.line());
     if !verdict.holds() {
         for finding in &verdict.findings {
             println!("  {} in {}: {}", finding.rule.name(), finding.whereabouts, finding.detail);

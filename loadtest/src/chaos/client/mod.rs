@@ -19,7 +19,7 @@ use self::line::{Connection, NotLetIn};
 use self::outbox::Outbox;
 use self::rooms::Rooms;
 use super::journal::Journal;
-use super::record::{ClientLog, What};
+use super::record::{ClientLog, OVER, What};
 pub(crate) use orders::{Orders, Shared, Standing};
 
 /// How often a client looks at what is due.
@@ -157,7 +157,7 @@ impl Client {
             let stalled = orders.stalled.contains(&self.number);
             if orders.over {
                 connection.close().await;
-                return "over".to_owned().into();
+                return OVER.to_owned().into();
             }
             tokio::select! {
                 heard = connection.hear(), if !stalled => {

@@ -9,7 +9,7 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings<'_>) {
     let spans: Vec<(Moment, Moment)> = evidence
         .faults
         .iter()
-        .filter(|fault| UNKNOWABLE.iter().any(|(kind, _)| *kind == fault.kind))
+        .filter(|fault| UNKNOWABLE.iter().any(|(kind, _)| kind.name() == fault.kind))
         .map(|fault| (fault.began, fault.ended + SWEPT_WITHIN))
         .collect();
     for counter in evidence.counters.iter().filter(|counter| counts_the_sweep(&counter.series)) {

@@ -3,28 +3,29 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::chaos::record::{Evidence, Moment, What};
+use crate::chaos::Kind;
+use crate::chaos::record::{Evidence, FaultSpan, Moment, What};
 
 /// Faults after which a publication may be gone or late, and nobody who misses it can know: only the slow sweep finds it.
 /// All others are noticed by whoever misses something, and the sweep has no business after them.
-pub(super) const UNKNOWABLE: [(&str, &str); 17] = [
-    ("node-kill", "dies between a commit and its publication"),
-    ("node-crash", "dies exactly there"),
-    ("node-freeze", "stands still exactly there"),
-    ("redis-restart", "nodes come back one by one: what one drops until then, those who are back cannot know"),
-    ("redis-pause", "a sender gives up what is not answered, and its connection; listeners do not notice"),
-    ("redis-freeze", "the same"),
-    ("redis-slow", "a publication waits for those before it and may be later than the sweep's grace"),
-    ("redis-output-limit", "done by lines so slow that publications are later than the sweep's grace"),
-    ("cut-from-redis", "the sender drops what it cannot say; to the others it is just silent"),
-    ("deaf", "before the third missed beat nobody knows, and the sweep may come first"),
-    ("postgres-restart", "a commit whose answer is lost is published by a retry, later than the sweep's grace"),
-    ("postgres-crash", "the same"),
-    ("postgres-freeze", "the same"),
-    ("postgres-full", "the same: the nodes' connections are ended"),
-    ("commit-reply-lost", "the same"),
-    ("cut-from-postgres", "the same"),
-    ("disk-full", "the same: a server that cannot write its log ends"),
+pub(super) const UNKNOWABLE: [(Kind, &str); 17] = [
+    (Kind::NodeKill, "dies between a commit and its publication"),
+    (Kind::NodeCrash, "dies exactly there"),
+    (Kind::NodeFreeze, "stands still exactly there"),
+    (Kind::RedisRestart, "nodes come back one by one: what one drops until then, those who are back cannot know"),
+    (Kind::RedisPause, "a sender gives up what is not answered, and its connection; listeners do not notice"),
+    (Kind::RedisFreeze, "the same"),
+    (Kind::RedisSlow, "a publication waits for those before it and may be later than the sweep's grace"),
+    (Kind::RedisOutputLimit, "done by lines so slow that publications are later than the sweep's grace"),
+    (Kind::CutFromRedis, "the sender drops what it cannot say; to the others it is just silent"),
+    (Kind::Deaf, "before the third missed beat nobody knows, and the sweep may come first"),
+    (Kind::PostgresRestart, "a commit whose answer is lost is published by a retry, later than the sweep's grace"),
+    (Kind::PostgresCrash, "the same"),
+    (Kind::PostgresFreeze, "the same"),
+    (Kind::PostgresFull, "the same: the nodes' connections are ended"),
+    (Kind::CommitReplyLost, "the same"),
+    (Kind::CutFromPostgres, "the same"),
+    (Kind::DiskFull, "the same: a server that cannot write its log ends"),
 ];
 
 /// How long after such a fault the sweep may find its losses: a sender's way back, the sweep's turn and grace, the read,
@@ -32,27 +33,32 @@ pub(super) const UNKNOWABLE: [(&str, &str); 17] = [
 pub(super) const SWEPT_WITHIN: Duration = Duration::from_secs(8);
 
 /// Faults that turn the epoch of the history: numbers may have been given out twice. None of the kinds at hand does.
-pub(super) const TURNS_EPOCH: [&str; 0] = [];
+pub(super) const TURNS_EPOCH: [Kind; 0] = [];
 
 /// How soon after its acknowledgement a message is promised to be everywhere, and some grace for a busy machine.
 const HEALED_WITHIN: Duration = Duration::from_secs(5 + 1);
 
 /// Faults on the clients' own side: they do not take what is sent to them.
-const OF_CLIENTS: [&str; 3] = ["half-open", "readers-stall", "storm"];
+const OF_CLIENTS: [Kind; 3] = [Kind::HalfOpen, Kind::ReadersStall, Kind::Storm];
 
 /// Faults that take the store away: what cannot be read cannot be read back.
-const OF_STORE: [&str; 7] = [
-    "postgres-restart",
-    "postgres-crash",
-    "postgres-freeze",
-    "postgres-full",
-    "cut-from-postgres",
-    "commit-reply-lost", // done by swallowing all answers, those to reads too
-    "disk-full",
+const OF_STORE: [Kind; 7] = [
+    Kind::PostgresRestart,
+    Kind::PostgresCrash,
+    Kind::PostgresFreeze,
+    Kind::PostgresFull,
+    Kind::CutFromPostgres,
+    Kind::CommitReplyLost, // done by swallowing all answers, those to reads too
+    Kind::DiskFull,
 ];
 
 /// A node that stands still delivers nothing, to its own clients.
-const FREEZE: &str = "node-freeze";
+const FREEZE: Kind = Kind::NodeFreeze;
+
+/// Whether a fault is of one of these kinds.
+pub(super) fn is_of(fault: &FaultSpan, kinds: &[Kind]) -> bool {
+    kinds.iter().any(|kind| kind.name() == fault.kind)
+}
 
 /// A time in which nothing can be promised to be delivered, to all clients or to those of one node.
 struct Excuse<'a> {
@@ -73,11 +79,11 @@ impl<'a> Excuses<'a> {
                 _ => None,
             })
             .collect();
-        let excuse = |fault: &'a crate::chaos::record::FaultSpan| {
-            let frozen = fault.kind == FREEZE;
+        let excuse = |fault: &'a FaultSpan| {
+            let frozen = is_of(fault, &[FREEZE]);
             // A node that nobody knows by this name may be anybody's.
             let node = (frozen && nodes.contains(fault.target.as_str())).then_some(fault.target.as_str());
-            (frozen || OF_CLIENTS.contains(&fault.kind) || OF_STORE.contains(&fault.kind)).then_some(Excuse {
+            (frozen || is_of(fault, &OF_CLIENTS) || is_of(fault, &OF_STORE)).then_some(Excuse {
                 began: fault.began,
                 ended: fault.ended,
                 node,

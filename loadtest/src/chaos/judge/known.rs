@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::changes::{Changes, Pending};
-use super::faults::TURNS_EPOCH;
+use super::faults::{TURNS_EPOCH, is_of};
 use super::findings::Findings;
 use super::lines;
 use crate::chaos::record::{ClientLog, Digest, Evidence, Moment, RoomIndex, StoredMessage, What};
@@ -106,7 +106,7 @@ impl<'a> Known<'a> {
             }
         }
         let Gathering { rooms, epoch, counts } = gathering;
-        let turned = evidence.faults.iter().any(|fault| TURNS_EPOCH.contains(&fault.kind));
+        let turned = evidence.faults.iter().any(|fault| is_of(fault, &TURNS_EPOCH));
         let epoch = epoch.filter(|_| !turned).map(|(_, epoch)| epoch);
         Self { rooms, epoch, looked_at: counts.named() }
     }

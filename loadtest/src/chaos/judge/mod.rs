@@ -23,11 +23,8 @@ mod walk;
 use self::faults::Excuses;
 use self::findings::Findings;
 use self::known::Known;
-use super::record::{ClientLog, Evidence, Line, Moment, What};
+use super::record::{ClientLog, Evidence, Line, Moment, OVER, What};
 use super::verdict::Verdict;
-
-/// What a client says of its own end, after which it did nothing more.
-const OVER: &str = "over";
 
 /// Holds a run to all promises.
 pub(crate) fn judge(evidence: &Evidence) -> Verdict {

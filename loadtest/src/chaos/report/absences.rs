@@ -3,10 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::super::record::{ClientLog, Evidence, Moment, What};
-
-/// Why a client's last connection ended, if it stopped by itself: no loss.
-pub(super) const OVER: &str = "over";
+use super::super::record::{ClientLog, Evidence, Moment, OVER, What};
 
 /// A client was away.
 #[derive(Clone, Debug, PartialEq)]

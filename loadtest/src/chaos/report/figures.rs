@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::record::{Evidence, Moment, What};
-use super::absences::{Absence, OVER, absences};
+use super::super::record::{Evidence, Moment, OVER, What};
+use super::absences::{Absence, absences};
 use super::delays::{Receipt, Spread, Spreader, first_acked, first_sent, receipts};
 use super::spans::{SpanFigures, spans};
 

@@ -47,30 +47,36 @@ pub(crate) struct RunInfo {
     pub(crate) kinds: Vec<String>,
 }
 
-/// Writes the page and the JSON, as far as they are wanted.
-pub(crate) fn write(
-    run: &RunInfo,
-    evidence: &Evidence,
-    verdict: &Verdict,
-    html: Option<&Path>,
-    json: Option<&Path>,
-) -> io::Result<()> {
-    if html.is_none() && json.is_none() {
-        return Ok(());
-    }
-    let figures = Figures::of(evidence);
-    if let Some(file) = html {
-        fs::write(file, html::page(run, evidence, verdict, &figures))?;
-    }
-    if let Some(file) = json {
-        fs::write(file, format!("{}\n", json::document(run, evidence, verdict, &figures)))?;
-    }
-    Ok(())
+/// One run, ready to be told.
+pub(crate) struct Report<'a> {
+    run: &'a RunInfo,
+    evidence: &'a Evidence,
+    verdict: &'a Verdict,
+    figures: Figures,
 }
 
-/// The verdict in one line.
-pub(crate) fn line(run: &RunInfo, evidence: &Evidence, verdict: &Verdict) -> String {
-    line::line(run, evidence, verdict, &Figures::of(evidence))
+impl<'a> Report<'a> {
+    /// Counts and measures what there is to tell.
+    pub(crate) fn of(run: &'a RunInfo, evidence: &'a Evidence, verdict: &'a Verdict) -> Self {
+        Self { run, evidence, verdict, figures: Figures::of(evidence) }
+    }
+
+    /// Writes the page and the JSON, as far as they are wanted.
+    pub(crate) fn write(&self, html: Option<&Path>, json: Option<&Path>) -> io::Result<()> {
+        let Self { run, evidence, verdict, figures } = self;
+        if let Some(file) = html {
+            fs::write(file, html::page(run, evidence, verdict, figures))?;
+        }
+        if let Some(file) = json {
+            fs::write(file, format!("{}\n", json::document(run, evidence, verdict, figures)))?;
+        }
+        Ok(())
+    }
+
+    /// The verdict in one line.
+    pub(crate) fn line(&self) -> String {
+        line::line(self.run, self.evidence, self.verdict, &self.figures)
+    }
 }
 
 /// How many cores this machine lends; 0 if it does not say.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::record::{ClientLog, CounterGain, Digest, Evidence, FaultSpan, Line, Moment, What};
 use super::super::verdict::Verdict;
 use super::figures::Figures;
-use super::{RunInfo, html, json, sample, words};
+use super::{Report, RunInfo, html, json, sample, words};
 
 fn ms(time: u64) -> Moment {
     Duration::from_millis(time)
@@ -191,7 +191,7 @@ fn a_run_without_anything_is_told_too() {
 fn the_line_says_what_held_and_through_what() {
     let (run, evidence) = (sample::run(7, 60), small());
     assert_eq!(
-        super::line(&run, &evidence, &sample::held()),
+        Report::of(&run, &evidence, &sample::held()).line(),
         "HELD  seed 7 · 60 s · 2 faults · 3 acknowledged, 0 lost, 0 doubled, 0 reordered · 4 deliveries, slowest heal 1.0 s \
          · longest absence 1.5 s"
     );
@@ -200,7 +200,7 @@ fn the_line_says_what_held_and_through_what() {
 #[test]
 fn the_line_says_which_promises_broke_and_how_often() {
     assert_eq!(
-        super::line(&sample::run(7, 60), &small(), &sample::broken()),
+        Report::of(&sample::run(7, 60), &small(), &sample::broken()).line(),
         "BROKEN acked-is-kept ×2, same-end ×1, 4 more findings · seed 7 · 60 s · 2 faults"
     );
 }
@@ -313,14 +313,14 @@ fn what_is_asked_for_is_written_to_files() {
     {
         let (run, evidence) = (sample::run(7, seconds), sample::evidence(7, seconds));
         let [page, document] = ["html", "json"].map(|end| folder.join(format!("{name}.{end}")));
-        super::write(&run, &evidence, &verdict, Some(&page), Some(&document)).expect("written");
+        Report::of(&run, &evidence, &verdict).write(Some(&page), Some(&document)).expect("written");
         assert!(fs::read_to_string(&page).expect("a page").contains("</html>"));
         let document: Value = serde_json::from_str(&fs::read_to_string(&document).expect("a document")).expect("JSON");
         assert_eq!(document["held"], verdict.holds());
     }
     let missing = folder.join("no/such/folder.html");
     let nothing = Evidence::default();
-    assert!(super::write(&RunInfo::default(), &nothing, &Verdict::default(), Some(&missing), None).is_err());
+    assert!(Report::of(&RunInfo::default(), &nothing, &Verdict::default()).write(Some(&missing), None).is_err());
 }
 
 #[test]
