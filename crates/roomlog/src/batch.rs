@@ -64,8 +64,8 @@ pub(crate) fn take(waiting: &mut VecDeque<Waiting>, config: &LaneConfig) -> Batc
 mod tests {
     use super::*;
     use proto::{PersonName, Text, User, UserId};
-    use std::time::Instant;
     use store::Change;
+    use tokio::time::Instant;
     use uuid::Uuid;
 
     fn post(id: u128, text: &str) -> Waiting {

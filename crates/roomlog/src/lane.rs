@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bus::Bus;
 use proto::to_client::Kept;
 use proto::{Body, Entry, Envelope, Epoch, RoomName};
 use store::{Outcome, Store, StoreError, StoreView};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{self, Batch, Items};
@@ -18,6 +19,8 @@ use crate::{AppendError, LaneConfig, RoomLogMetrics, Waiting};
 /// The first wait before a batch is tried again; it doubles up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LAST: Duration = Duration::from_millis(500);
+/// What a batch has at least, even if its jobs waited as long as they may behind one that ended badly: it might be over.
+const LAST_TRY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Lane {
     pub(crate) number: usize,
@@ -32,6 +35,7 @@ impl Lane {
     /// Runs until `closing`, and then until everything taken is settled.
     pub(crate) async fn run(self, mut jobs: mpsc::Receiver<Waiting>, closing: CancellationToken) {
         let mut waiting = VecDeque::new();
+        let mut away = false;
         loop {
             if waiting.is_empty() {
                 let next = tokio::select! {
@@ -48,15 +52,23 @@ impl Lane {
                 let Ok(next) = jobs.try_recv() else { break };
                 waiting.push_back(next);
             }
-            let kept = self.keep(batch::take(&mut waiting, &self.config)).await;
-            if !kept {
+            if away {
                 self.give_up_on_the_oldest(&mut waiting);
             }
+            let Some(oldest) = waiting.front() else { continue };
+            let until = self.until(oldest.since, away);
+            away = !self.keep(batch::take(&mut waiting, &self.config), until).await;
         }
     }
 
+    /// When a batch is given up. While the store is away, the wait behind others counts.
+    fn until(&self, since: Instant, away: bool) -> Instant {
+        let now = Instant::now();
+        if away { (since + self.config.patience).max(now + LAST_TRY) } else { now + self.config.patience }
+    }
+
     /// Commits a batch, publishes it and settles it; `false` if the store was away to the end.
-    async fn keep(&self, Batch { items, waiting }: Batch) -> bool {
+    async fn keep(&self, Batch { items, waiting }: Batch, until: Instant) -> bool {
         if let Some(oldest) = waiting.first() {
             self.metrics.queue_age_ms.set(oldest.since.elapsed().as_millis() as i64);
         }
@@ -64,7 +76,7 @@ impl Lane {
         // reverse does no harm, for numbers under an older name are read back.
         let epoch = self.view.epoch();
         failpoint::crash("taken");
-        match self.persist(&items, 0..items.len()).await {
+        match self.persist(&items, 0..items.len(), until).await {
             Ok(outcomes) => {
                 failpoint::crash("committed");
                 self.publish(epoch, &outcomes);
@@ -77,8 +89,11 @@ impl Lane {
                 let mut away = false;
                 for (index, alone) in waiting.into_iter().enumerate() {
                     // Once the store is away, the others need not wait for it as long again.
-                    let answer =
-                        if away { Err(unknown()) } else { self.keep_alone(epoch, &items, index, &mut away).await };
+                    let answer = if away {
+                        Err(unknown())
+                    } else {
+                        self.keep_alone(epoch, &items, index, until, &mut away).await
+                    };
                     self.settle(vec![alone], std::iter::once(answer));
                 }
                 !away
@@ -98,9 +113,10 @@ impl Lane {
         epoch: Epoch,
         items: &Items,
         index: usize,
+        until: Instant,
         away: &mut bool,
     ) -> Result<Kept, AppendError> {
-        match self.persist(items, index..index + 1).await {
+        match self.persist(items, index..index + 1, until).await {
             Ok(outcomes) => {
                 self.publish(epoch, &outcomes);
                 outcomes.into_iter().next().map_or(Err(refused()), |outcome| settled(outcome, items))
@@ -112,16 +128,21 @@ impl Lane {
         }
     }
 
-    /// Tries until it is known or patience ends. Trying again is safe: ids make it so for posts, and an amendment that
+    /// Tries until it is known or the time is up. Trying again is safe: ids make it so for posts, and an amendment that
     /// already happened alters nothing.
-    async fn persist(&self, items: &Items, range: Range<usize>) -> Result<Vec<Outcome>, StoreError> {
-        let began = Instant::now();
+    async fn persist(&self, items: &Items, range: Range<usize>, until: Instant) -> Result<Vec<Outcome>, StoreError> {
         let mut pause = RETRY_FIRST;
         loop {
-            let answer = match items {
-                Items::Posts(posts) => self.store.append(self.number, &posts[range.clone()]).await,
-                Items::Amendments(asked) => self.store.amend(self.number, &asked[range.clone()]).await,
+            let asked = async {
+                match items {
+                    Items::Posts(posts) => self.store.append(self.number, &posts[range.clone()]).await,
+                    Items::Amendments(asked) => self.store.amend(self.number, &asked[range.clone()]).await,
+                }
             };
+            // Whoever drops a question drops its connection too, so no later one gets its answer.
+            let answer = timeout_at(until, asked)
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Away("it does not answer in time".into())));
             self.view.note(&answer);
             match answer {
                 Ok(outcomes) if outcomes.len() == range.len() => return Ok(outcomes),
@@ -129,7 +150,7 @@ impl Lane {
                     let detail = format!("{} outcomes for {} items", outcomes.len(), range.len());
                     return Err(StoreError::Refused(detail));
                 }
-                Err(error) if error.is_passing() && began.elapsed() < self.config.patience => {
+                Err(error) if error.is_passing() && Instant::now() + pause < until => {
                     tracing::warn!(lane = self.number, %error, "the store is away, trying again");
                     self.metrics.retries.inc();
                     tokio::time::sleep(pause).await;
@@ -168,7 +189,7 @@ impl Lane {
         }
     }
 
-    /// After a batch that ran out of patience, those behind it that waited as long need not wait as long again.
+    /// After a batch that ran out of time, those behind it that waited as long need not wait as long again.
     fn give_up_on_the_oldest(&self, waiting: &mut VecDeque<Waiting>) {
         while let Some(oldest) = waiting.front()
             && oldest.since.elapsed() >= self.config.patience

@@ -14,7 +14,7 @@ mod metrics;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bus::Bus;
 use proto::RoomName;
@@ -22,6 +22,7 @@ use proto::to_client::Kept;
 use store::{Amendment, Post, Store, StoreView};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,7 +38,8 @@ pub struct LaneConfig {
     pub batch_len: usize,
     /// Most bytes of text in one transaction.
     pub batch_bytes: usize,
-    /// How long a batch is tried again while the store is away, before its senders are told that it is not known.
+    /// How long a batch is tried while the store is away, before its senders are told that it is not known. Nobody
+    /// who was queued behind it waits more than a second longer.
     pub patience: Duration,
 }
 

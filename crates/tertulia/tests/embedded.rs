@@ -81,7 +81,8 @@ async fn killed_in_the_middle_of_commits_it_has_every_acknowledged_message_once(
     assert!(acked.len() > 700, "{}", acked.len());
 }
 
-/// Guards against a store that acknowledges what only the system's memory holds.
+/// Guards against a store that acknowledges what only the system's memory holds: between the first write of a text and its
+/// acknowledgement a sync must have ended.
 #[tokio::test]
 async fn each_acknowledgement_waits_for_the_disk() {
     let node = Node::start(options()).await;
@@ -90,18 +91,30 @@ async fn each_acknowledgement_waits_for_the_disk() {
     let folder = TempDir::new().unwrap();
     let (trace, log) = (folder.path().join("trace"), folder.path().join("log"));
     let (pid, file) = (node.pid().unwrap().to_string(), trace.to_str().unwrap());
-    let command = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", file, "-p", &pid];
-    let _strace = Daemon::start("INT", &log, &command);
+    let calls = "trace=pwrite64,fsync,fdatasync,write,writev,sendto,sendmsg";
+    let command = ["strace", "-f", "-s", "10000", "-e", calls, "-o", file, "-p", &pid];
+    let strace = Daemon::start("INT", &log, &command);
     let attached = patience(PATIENCE, async || {
         std::fs::read_to_string(&log).is_ok_and(|said| said.contains("attached")).then_some(())
     });
     assert!(attached.await.is_some(), "strace: {:?}", std::fs::read_to_string(&log));
-    let syncs = || std::fs::read_to_string(&trace).unwrap_or_default().matches("sync(").count();
-    for _ in 0..10 {
-        let before = syncs();
-        ana.send("r", "is it there?").await;
-        let synced = patience(PATIENCE, async || (syncs() > before).then_some(()));
-        assert!(synced.await.is_some(), "acknowledged, and nothing was flushed");
+    let mut said = Vec::new();
+    for number in 0..10 {
+        let (id, text) = (Uuid::new_v4().to_string(), format!("is it there? {number}"));
+        ana.say(json!({"type": "send", "room": "r", "id": id, "text": text})).await;
+        ana.expect("ack").await;
+        said.push((id, text));
+    }
+    drop(strace);
+    let trace = std::fs::read_to_string(&trace).unwrap();
+    let lines: Vec<&str> = trace.lines().collect();
+    for (id, text) in said {
+        let written = lines.iter().position(|line| line.contains("pwrite64") && line.contains(&text));
+        let acked = lines.iter().position(|line| line.contains(r#"\"ack\""#) && line.contains(&id));
+        let (Some(written), Some(acked)) = (written, acked) else { panic!("{written:?}, {acked:?} in {trace}") };
+        assert!(written < acked, "acknowledged before it was written");
+        let synced = lines[written..acked].iter().any(|line| line.contains("sync") && line.ends_with("= 0"));
+        assert!(synced, "acknowledged before it was flushed: {:#?}", &lines[written..=acked]);
     }
 }
 

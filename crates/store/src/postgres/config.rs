@@ -24,7 +24,7 @@ impl Default for PostgresConfig {
             lanes: 4,
             readers: 8,
             acquire_timeout: Duration::from_secs(2),
-            answer_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(4),
             migrate_timeout: Duration::from_secs(300),
         }
     }
