@@ -324,8 +324,19 @@ impl Fault {
         let member = &mut stage.members[self.node];
         member.node.kill();
         member.start(program.as_ref(), &[("TERTULIA_FAILPOINTS", &points)]).await;
-        // It may be a while before HAProxy sends anybody there: then it dies another time.
-        _ = member.node.ended(Duration::from_secs(15)).await;
+        // Whoever is elsewhere stays there, so somebody must be made to come.
+        let mut died = false;
+        for _ in 0..5 {
+            stage.streets.iter().for_each(|street| street.cut());
+            died = stage.members[self.node].node.ended(Duration::from_secs(5)).await.is_some();
+            if died {
+                break;
+            }
+        }
+        if !died {
+            eprintln!("          it did not die between commit and publication: nobody wrote there");
+        }
+        let member = &mut stage.members[self.node];
         member.node.kill();
         tokio::time::sleep(self.lasts).await;
         member.start(None, &[]).await;
