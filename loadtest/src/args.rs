@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Measure(Scenario),
     /// Starts a cluster of its own, breaks it again and again, and checks that nothing was lost, doubled or reordered.
     Chaos(Chaos),
+    /// Watches a running cluster from outside, while somebody breaks it or deploys over it, and checks the same.
+    Watch(Watch),
 }
 
 #[derive(Subcommand)]
@@ -152,10 +154,6 @@ pub(crate) struct Storm {
 
 #[derive(Args)]
 pub(crate) struct Chaos {
-    /// Everything left to chance comes from it: the same seed and kinds make the same schedule.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-
     /// Seconds in which faults begin. Then all is mended, and everything settles.
     #[arg(long, default_value_t = 90)]
     pub(crate) seconds: u64,
@@ -184,6 +182,41 @@ pub(crate) struct Chaos {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub(crate) nodes: u8,
 
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+
+    /// A folder for the nodes' logs, if a promise is broken.
+    #[arg(long)]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Watch {
+    /// The cluster's address, http://chat.example:8000; the clients use rooms of their own there.
+    #[arg(long)]
+    pub(crate) url: String,
+
+    /// Seconds of watching; without it until SIGINT or SIGTERM. Then everything settles.
+    #[arg(long)]
+    pub(crate) seconds: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Who talks while promises are watched.
+#[derive(Args)]
+pub(crate) struct Talk {
+    /// Everything left to chance comes from it: the same seed and kinds make the same schedule.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
     /// Rooms; every client joins all of them.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) rooms: u8,
@@ -203,7 +236,11 @@ pub(crate) struct Chaos {
     /// Messages a second and writer.
     #[arg(long, default_value_t = 10.0)]
     pub(crate) rate: f64,
+}
 
+/// Where the verdict goes besides the terminal.
+#[derive(Args)]
+pub(crate) struct Output {
     /// A file for the report, a page for a browser.
     #[arg(long)]
     pub(crate) html: Option<PathBuf>,
@@ -211,8 +248,4 @@ pub(crate) struct Chaos {
     /// A file for the figures as JSON.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
-
-    /// A folder for the nodes' logs, if a promise is broken.
-    #[arg(long)]
-    pub(crate) keep: Option<PathBuf>,
 }

@@ -30,12 +30,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::runtime::Builder;
 
-use args::{Chaos, Command, Program, Scenario};
+use args::{Command, Program, Scenario};
 
 fn main() -> ExitCode {
     let held = match Program::parse().command {
         Command::Measure(scenario) => measure(&scenario).map(|()| true),
-        Command::Chaos(chaos) => break_and_judge(&chaos),
+        Command::Chaos(chaos) => judged(chaos::run(&chaos)),
+        Command::Watch(watch) => judged(chaos::watch(&watch)),
     };
     match held {
         Ok(true) => ExitCode::SUCCESS,
@@ -62,10 +63,10 @@ fn measure(scenario: &Scenario) -> io::Result<()> {
     report.tell(scenario.common())
 }
 
-fn break_and_judge(chaos: &Chaos) -> io::Result<bool> {
+fn judged(run: impl Future<Output = io::Result<bool>>) -> io::Result<bool> {
     // Several threads: starting and stopping servers waits.
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     // The means to start and break a cluster are those of tests, and fail like tests: that is no verdict.
-    catch_unwind(AssertUnwindSafe(|| runtime.block_on(chaos::run(chaos))))
+    catch_unwind(AssertUnwindSafe(|| runtime.block_on(run)))
         .unwrap_or_else(|_| Err(io::Error::other("the run could not be finished, so there is no verdict")))
 }

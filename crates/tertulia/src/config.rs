@@ -22,6 +22,12 @@ struct Program {
 pub(crate) enum Command {
     /// Run a node (the default command).
     Serve(Box<ServeConfig>),
+    /// Ask the node of this machine whether it is alive: leaves with 0 or 1, as container health checks want it.
+    Health {
+        /// Where the node listens.
+        #[arg(long, env = "TERTULIA_LISTEN", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+    },
 }
 
 /// Run a node.
@@ -167,9 +173,11 @@ pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Command, clap
         args.splice(2..2, from_file);
         matches = Program::command().try_get_matches_from(&args)?;
     }
-    let Command::Serve(mut config) = Program::from_arg_matches(&matches)?.command;
-    config.forget_empty();
-    Ok(Command::Serve(config))
+    let mut command = Program::from_arg_matches(&matches)?.command;
+    if let Command::Serve(config) = &mut command {
+        config.forget_empty();
+    }
+    Ok(command)
 }
 
 /// The file's keys as flags, without those that a flag or a variable already decided.
@@ -222,6 +230,7 @@ mod tests {
         let args = std::iter::once("tertulia").chain(args.iter().copied()).map(OsString::from);
         match read(args) {
             Ok(Command::Serve(config)) => Ok(*config),
+            Ok(_) => Err("another command".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -4,6 +4,7 @@
 //! behind each other, and sees everybody out. It is the only place that names concrete types.
 
 mod config;
+mod health;
 mod limits;
 mod logging;
 mod node;
@@ -19,18 +20,26 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Leaves with 0 after a drain, 1 if the node could not start or serve, 2 if it was asked for what it does not know.
 fn main() -> ExitCode {
-    let Command::Serve(config) = match config::read(std::env::args_os()) {
-        Ok(command) => command,
+    match config::read(std::env::args_os()) {
+        Ok(Command::Serve(config)) => {
+            logging::start(config.log_format, &config.log);
+            done(run(*config), |error| tracing::error!("{error}"))
+        }
+        Ok(Command::Health { listen }) => {
+            done(health::ask(listen), |error| eprintln!("the node at {listen} is not alive: {error}"))
+        }
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
-    };
-    logging::start(config.log_format, &config.log);
-    match run(*config) {
+    }
+}
+
+fn done<E>(result: Result<(), E>, tell: impl FnOnce(E)) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error}");
+            tell(error);
             ExitCode::FAILURE
         }
     }

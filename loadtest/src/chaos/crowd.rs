@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::client::{Client, Habits, Orders, Shared, Standing};
 use super::journal::Journal;
 use super::record::ClientLog;
-use crate::args::Chaos;
+use crate::args::Talk;
 
 /// Bytes of an ordinary text.
 const TEXT_BYTES: usize = 100;
@@ -20,6 +20,9 @@ const LONG_TEXT_BYTES: usize = 8 * 1024;
 
 /// Who only reads.
 const READS: Habits = Habits { says: 0.0, changes: 0.0 };
+
+/// How long everything may take to settle once all is mended.
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 /// The clients, each a task.
 pub(crate) struct Crowd {
@@ -31,17 +34,17 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// Lets them in by the streets, in turn.
-    pub(crate) fn enter(chaos: &Chaos, rooms: &[String], streets: &[SocketAddr], began: Instant) -> Self {
+    pub(crate) fn enter(talk: &Talk, rooms: &[String], streets: &[SocketAddr], began: Instant) -> Self {
         let orders = watch::Sender::new(Orders { text_bytes: TEXT_BYTES, ..Orders::default() });
         let mut crowd = Self { rooms: rooms.to_vec(), began, orders, members: Vec::new() };
-        let writes = Habits { says: chaos.rate, changes: 0.0 };
-        let edits = Habits { says: chaos.rate / 4.0, changes: chaos.rate / 4.0 };
+        let writes = Habits { says: talk.rate, changes: 0.0 };
+        let edits = Habits { says: talk.rate / 4.0, changes: talk.rate / 4.0 };
         let roles =
-            [("writer", chaos.writers, writes), ("editor", chaos.editors, edits), ("reader", chaos.readers, READS)];
+            [("writer", talk.writers, writes), ("editor", talk.editors, edits), ("reader", talk.readers, READS)];
         for (role, count, habits) in roles {
             for one in 1..=count {
                 let number = crowd.members.len();
-                let seed = chaos.seed.wrapping_mul(1000).wrapping_add(number as u64);
+                let seed = talk.seed.wrapping_mul(1000).wrapping_add(number as u64);
                 let client = crowd.client(format!("{role} {one}"), streets[number % streets.len()], habits, seed);
                 crowd.admit(client);
             }
@@ -49,8 +52,22 @@ impl Crowd {
         crowd
     }
 
+    /// Ends the run: nobody begins anything new, all settles, and then somebody comes by each of these doors and asks for
+    /// everything. Everybody's log, theirs at the end.
+    pub(crate) async fn finish(mut self, latecomers: impl Iterator<Item = (String, SocketAddr)>) -> Vec<ClientLog> {
+        self.orders.send_modify(|orders| orders.quiet = true);
+        let settled = self.settle(SETTLES_WITHIN).await;
+        for (name, door) in latecomers {
+            self.latecomer(name, door);
+        }
+        if settled {
+            self.settle(SETTLES_WITHIN).await;
+        }
+        self.leave().await
+    }
+
     /// One who comes when all is over, by a door of its own, and asks for everything from the start.
-    pub(crate) fn latecomer(&mut self, name: String, door: SocketAddr) {
+    fn latecomer(&mut self, name: String, door: SocketAddr) {
         let client = self.client(name, door, READS, 0).asking_for_everything();
         self.admit(client);
     }
@@ -82,13 +99,8 @@ impl Crowd {
         self.orders.send_modify(|orders| (orders.stalled, orders.text_bytes) = (Arc::default(), TEXT_BYTES));
     }
 
-    /// Nobody begins anything new.
-    pub(crate) fn quiet(&self) {
-        self.orders.send_modify(|orders| orders.quiet = true);
-    }
-
     /// Waits until nobody awaits an answer and all stand at the same number in each room; `false` if they never do.
-    pub(crate) async fn settle(&self, within: Duration) -> bool {
+    async fn settle(&self, within: Duration) -> bool {
         let settled = || {
             let standings: Vec<Standing> = self.members.iter().map(|(standing, _)| standing.lock().clone()).collect();
             let complete = standings.iter().all(|standing| {
@@ -106,8 +118,7 @@ impl Crowd {
         .is_some()
     }
 
-    /// Ends the run; everybody's log.
-    pub(crate) async fn leave(self) -> Vec<ClientLog> {
+    async fn leave(self) -> Vec<ClientLog> {
         self.orders.send_modify(|orders| orders.over = true);
         let mut logs = Vec::new();
         for (_, client) in self.members {

@@ -2,7 +2,7 @@
 //!
 //! A run: [`stage`] starts the cluster, [`client`]s talk and write down what they do and see, [`fault`]s happen as the
 //! [`schedule`] draws them, all is mended, everything settles, the rows are read past the program ([`stored`]). What is left
-//! behind ([`record`]) is judged ([`judge`]) and told ([`report`]).
+//! behind ([`record`]) is judged ([`judge`]) and told ([`report`]). [`watch()`] does the same to a cluster that is not its own.
 
 mod client;
 mod counters;
@@ -18,11 +18,13 @@ mod schedule;
 mod stage;
 mod stored;
 mod verdict;
+mod watch;
 
 use std::path::PathBuf;
 
 pub(crate) use fault::Kind;
 pub(crate) use run::run;
+pub(crate) use watch::watch;
 
 /// The programs of nodes.
 #[derive(Clone, Debug)]

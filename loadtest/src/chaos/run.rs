@@ -20,8 +20,6 @@ use crate::args::Chaos;
 
 /// Talk before the first fault, so that there is something to lose.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// How long everything may take to settle once all is mended.
-const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs it; `true` if every promise held.
 ///
@@ -32,7 +30,7 @@ pub(crate) async fn run(chaos: &Chaos) -> io::Result<bool> {
     let kinds = choose(chaos, &programs).map_err(io::Error::other)?;
     let info = info(chaos, &kinds, &programs);
     let mut stage = Stage::set(programs, chaos.nodes.into(), &kinds).await;
-    let rooms: Vec<String> = (1..=chaos.rooms).map(|number| format!("room-{number}")).collect();
+    let rooms: Vec<String> = (1..=chaos.talk.rooms).map(|number| format!("room-{number}")).collect();
 
     let began = Instant::now();
     let counters = Arc::new(Counters::default());
@@ -42,11 +40,11 @@ pub(crate) async fn run(chaos: &Chaos) -> io::Result<bool> {
         watching.spawn(async move { counters.watch(address, began).await });
     }
     let streets: Vec<_> = stage.streets.iter().map(|street| street.address()).collect();
-    let mut crowd = Crowd::enter(chaos, &rooms, &streets, began);
+    let crowd = Crowd::enter(&chaos.talk, &rooms, &streets, began);
     tokio::time::sleep(WARM_UP).await;
 
     let mut faults = Vec::new();
-    let mut schedule = Schedule::of(&kinds, chaos.nodes.into(), chaos.seed);
+    let mut schedule = Schedule::of(&kinds, chaos.nodes.into(), chaos.talk.seed);
     while began.elapsed() < Duration::from_secs(chaos.seconds) {
         let Some((quiet, fault)) = schedule.draw() else { break };
         tokio::time::sleep(quiet).await;
@@ -54,17 +52,9 @@ pub(crate) async fn run(chaos: &Chaos) -> io::Result<bool> {
     }
     let healed_at = began.elapsed();
     tokio::time::sleep(WARM_UP).await;
-    crowd.quiet();
-    let settled = crowd.settle(SETTLES_WITHIN).await;
-    // Somebody comes to each node and asks for everything.
-    for member in &stage.members {
-        crowd.latecomer(format!("latecomer at {}", member.name), member.node.address());
-    }
-    if settled {
-        crowd.settle(SETTLES_WITHIN).await;
-    }
+    let doors = stage.members.iter().map(|member| (format!("latecomer at {}", member.name), member.node.address()));
+    let clients = crowd.finish(doors).await;
     let ended_at = began.elapsed();
-    let clients = crowd.leave().await;
     watching.shutdown().await;
 
     let store = rooms.iter().map(|room| stored::read(&stage, room)).collect::<Result<Vec<_>, _>>();
@@ -73,15 +63,9 @@ pub(crate) async fn run(chaos: &Chaos) -> io::Result<bool> {
     let evidence = Evidence { rooms, clients, store, faults, counters, healed_at, ended_at };
     let verdict = judge(&evidence);
     let report = Report::of(&info, &evidence, &verdict);
-    report.write(chaos.html.as_deref(), chaos.json.as_deref())?;
-    println!("{}", report.line());
-    if !verdict.holds() {
-        for finding in &verdict.findings {
-            println!("  {} in {}: {}", finding.rule.name(), finding.whereabouts, finding.detail);
-        }
-        if let Some(folder) = &chaos.keep {
-            stage.keep_logs(folder)?;
-        }
+    report.tell(&chaos.output)?;
+    if let Some(folder) = chaos.keep.as_ref().filter(|_| !verdict.holds()) {
+        stage.keep_logs(folder)?;
     }
     Ok(verdict.holds())
 }
@@ -99,22 +83,22 @@ fn info(chaos: &Chaos, kinds: &[Kind], programs: &Programs) -> RunInfo {
     let kinds: Vec<String> = kinds.iter().map(|kind| kind.name().to_owned()).collect();
     let size = format!(
         "--nodes={} --rooms={} --writers={} --editors={} --readers={} --rate={}",
-        chaos.nodes, chaos.rooms, chaos.writers, chaos.editors, chaos.readers, chaos.rate
+        chaos.nodes, chaos.talk.rooms, chaos.talk.writers, chaos.talk.editors, chaos.talk.readers, chaos.talk.rate
     );
     RunInfo {
-        seed: chaos.seed,
+        seed: chaos.talk.seed,
         command: format!(
             "loadtest chaos --seed={} --seconds={} {size} --faults={}",
-            chaos.seed,
+            chaos.talk.seed,
             chaos.seconds,
             kinds.join(",")
         ),
         seconds: chaos.seconds,
         nodes: chaos.nodes.into(),
-        rooms: chaos.rooms.into(),
-        writers: chaos.writers.into(),
-        editors: chaos.editors.into(),
-        readers: chaos.readers.into(),
+        rooms: chaos.talk.rooms.into(),
+        writers: chaos.talk.writers.into(),
+        editors: chaos.talk.editors.into(),
+        readers: chaos.talk.readers.into(),
         version: version.map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned()).unwrap_or_default(),
         kinds,
     }

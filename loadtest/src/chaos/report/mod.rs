@@ -21,10 +21,10 @@ mod words;
 
 use std::fs;
 use std::io;
-use std::path::Path;
 
 use super::record::Evidence;
 use super::verdict::Verdict;
+use crate::args::Output;
 use figures::Figures;
 
 /// What was asked for: enough to tell one run from another, and to repeat it.
@@ -61,20 +61,24 @@ impl<'a> Report<'a> {
         Self { run, evidence, verdict, figures: Figures::of(evidence) }
     }
 
-    /// Writes the page and the JSON, as far as they are wanted.
-    pub(crate) fn write(&self, html: Option<&Path>, json: Option<&Path>) -> io::Result<()> {
+    /// Writes the page and the JSON, as far as they are wanted, and says the verdict.
+    pub(crate) fn tell(&self, output: &Output) -> io::Result<()> {
         let Self { run, evidence, verdict, figures } = self;
-        if let Some(file) = html {
+        if let Some(file) = &output.html {
             fs::write(file, html::page(run, evidence, verdict, figures))?;
         }
-        if let Some(file) = json {
+        if let Some(file) = &output.json {
             fs::write(file, format!("{}\n", json::document(run, evidence, verdict, figures)))?;
+        }
+        println!("{}", self.line());
+        for finding in &verdict.findings {
+            println!("  {} in {}: {}", finding.rule.name(), finding.whereabouts, finding.detail);
         }
         Ok(())
     }
 
     /// The verdict in one line.
-    pub(crate) fn line(&self) -> String {
+    fn line(&self) -> String {
         line::line(self.run, self.evidence, self.verdict, &self.figures)
     }
 }

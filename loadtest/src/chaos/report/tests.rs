@@ -11,6 +11,7 @@ use super::super::record::{ClientLog, CounterGain, Digest, Evidence, FaultSpan, 
 use super::super::verdict::Verdict;
 use super::figures::Figures;
 use super::{Report, RunInfo, html, json, sample, words};
+use crate::args::Output;
 
 fn ms(time: u64) -> Moment {
     Duration::from_millis(time)
@@ -313,14 +314,15 @@ fn what_is_asked_for_is_written_to_files() {
     {
         let (run, evidence) = (sample::run(7, seconds), sample::evidence(7, seconds));
         let [page, document] = ["html", "json"].map(|end| folder.join(format!("{name}.{end}")));
-        Report::of(&run, &evidence, &verdict).write(Some(&page), Some(&document)).expect("written");
+        let output = Output { html: Some(page.clone()), json: Some(document.clone()) };
+        Report::of(&run, &evidence, &verdict).tell(&output).expect("written");
         assert!(fs::read_to_string(&page).expect("a page").contains("</html>"));
         let document: Value = serde_json::from_str(&fs::read_to_string(&document).expect("a document")).expect("JSON");
         assert_eq!(document["held"], verdict.holds());
     }
-    let missing = folder.join("no/such/folder.html");
+    let missing = Output { html: Some(folder.join("no/such/folder.html")), json: None };
     let nothing = Evidence::default();
-    assert!(Report::of(&RunInfo::default(), &nothing, &Verdict::default()).write(Some(&missing), None).is_err());
+    assert!(Report::of(&RunInfo::default(), &nothing, &Verdict::default()).tell(&missing).is_err());
 }
 
 #[test]
