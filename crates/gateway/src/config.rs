@@ -1,7 +1,8 @@
 //! What tunes the doors.
 
-use std::net::IpAddr;
 use std::time::Duration;
+
+use crate::Networks;
 
 /// Who is let in, how much they may ask, and how long the node waits for them.
 #[derive(Clone, Debug)]
@@ -18,8 +19,8 @@ pub struct GatewayConfig {
     pub connections_per_address: usize,
     /// New connections a second on this node; 0 means no limit. More are told when to come back.
     pub connect_rate: u32,
-    /// Addresses whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Networks,
     /// Rooms that one connection may listen to.
     pub rooms_per_connection: usize,
     /// Bytes that may wait for a slow reader before it is told goodbye.
@@ -43,7 +44,7 @@ impl Default for GatewayConfig {
             send_rate: 50,
             connections_per_address: 0,
             connect_rate: 4000,
-            trusted_proxies: Vec::new(),
+            trusted_proxies: Networks::default(),
             rooms_per_connection: 1000,
             backlog_bytes: 1024 * 1024,
             drain: Duration::from_secs(10),

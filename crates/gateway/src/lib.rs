@@ -11,6 +11,7 @@ mod config;
 mod http;
 mod limits;
 mod metrics;
+mod networks;
 mod node;
 mod on;
 mod refusal;
@@ -19,5 +20,6 @@ mod ws;
 
 pub use config::GatewayConfig;
 pub use metrics::GatewayMetrics;
+pub use networks::{Networks, NotANetwork};
 pub use node::{Gateway, Phase};
 pub use tokens::Tokens;

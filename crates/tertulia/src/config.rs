@@ -1,11 +1,12 @@
 //! Configuration: flags, environment variables and a file, in this order; each documented once, here.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use gateway::Networks;
 
 use crate::logging::LogFormat;
 
@@ -84,9 +85,9 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_HTTP_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) http_seconds: u64,
 
-    /// Addresses of balancers whose X-Forwarded-For is believed, separated by commas.
-    #[arg(long, env = "TERTULIA_TRUSTED_PROXIES", value_delimiter = ',')]
-    pub(crate) trusted_proxies: Vec<IpAddr>,
+    /// Balancers whose X-Forwarded-For is believed: addresses and networks (10.0.0.0/8), separated by commas.
+    #[arg(long, env = "TERTULIA_TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
+    pub(crate) trusted_proxies: Networks,
 
     /// Rooms that one connection may listen to.
     #[arg(long, env = "TERTULIA_ROOMS_PER_CONNECTION", default_value_t = 1000)]
@@ -246,6 +247,14 @@ mod tests {
         assert!(serve(&["--colour", "red"]).is_err());
         assert!(serve(&["dance"]).is_err());
         assert!(serve(&["--guests=perhaps"]).is_err());
+        assert!(serve(&["--trusted-proxies=10.0.0.0/33"]).unwrap_err().contains("`10.0.0.0/33`"));
+    }
+
+    #[test]
+    fn a_list_of_proxies_may_name_networks_or_be_empty() {
+        let proxies = |list: &str| serve(&[&format!("--trusted-proxies={list}")]).unwrap().trusted_proxies;
+        assert!(proxies("127.0.0.1,10.0.0.0/8").contains(&[10, 1, 2, 3].into()));
+        assert_eq!(proxies(""), Networks::default());
     }
 
     #[test]

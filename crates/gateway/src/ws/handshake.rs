@@ -15,6 +15,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::out::Conn;
 use super::session;
+use crate::Networks;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
 use crate::limits::AddressSlot;
@@ -125,7 +126,7 @@ fn take_slot(node: &Node, request: &Request) -> Result<Option<AddressSlot>, Prob
 }
 
 /// The client's address: the last one that a trusted proxy added, or the peer's own.
-fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.contains(address);
     if !is_trusted(&peer) {
         return peer;
@@ -173,8 +174,11 @@ mod tests {
         let (client, proxy) = (IpAddr::from([9, 9, 9, 9]), IpAddr::from([127, 0, 0, 1]));
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("1.2.3.4, 9.9.9.9"));
-        assert_eq!(client_address(proxy, &headers, &[proxy]), client);
-        assert_eq!(client_address(proxy, &headers, &[]), proxy);
-        assert_eq!(client_address(client, &headers, &[proxy]), client);
+        for ours in ["127.0.0.1", "127.0.0.0/8"] {
+            let ours = ours.parse().unwrap();
+            assert_eq!(client_address(proxy, &headers, &ours), client);
+            assert_eq!(client_address(client, &headers, &ours), client);
+        }
+        assert_eq!(client_address(proxy, &headers, &Networks::default()), proxy);
     }
 }
