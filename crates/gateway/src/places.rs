@@ -70,15 +70,18 @@ impl Places {
         })
     }
 
-    /// Gives a newcomer a place. If there is none, `displaced` is called, the oldest that is on loan is let go, and its place
-    /// waited for: moments. `address` is absent for a proxy of ours, which brings many.
+    /// Gives a newcomer a place, and what is cancelled when it is to be let go. If there is none, `displaced` is called, the oldest
+    /// that is on loan is let go, and its place waited for: moments. `address` is absent for a proxy of ours, which brings many.
     pub(crate) async fn enter(
         self: &Arc<Self>,
         address: Option<IpAddr>,
         stop: &CancellationToken,
         displaced: impl Fn(),
-    ) -> Result<Place, NoPlace> {
-        let slot = match address.map(|address| self.addresses.enter(address, self.per_address)) {
+    ) -> Result<(Place, CancellationToken), NoPlace> {
+        let slot = match address
+            .filter(|_| self.per_address > 0)
+            .map(|address| self.addresses.enter(address, self.per_address))
+        {
             Some(None) => return Err(NoPlace::Address),
             Some(slot) => slot,
             None => None,
@@ -93,7 +96,8 @@ impl Places {
                     state.next += 1;
                     state.open += 1;
                     state.on_loan.insert(number, gone.clone());
-                    return Ok(Place { number, gone, is_persons: false.into(), places: self.clone(), _slot: slot });
+                    let place = Place { number, is_persons: false.into(), places: self.clone(), _slot: slot };
+                    return Ok((place, gone));
                 }
                 let (_, oldest) = state.on_loan.pop_first().ok_or(NoPlace::Full)?;
                 oldest.cancel();
@@ -107,8 +111,6 @@ impl Places {
 /// One socket's place, given back when dropped.
 pub(crate) struct Place {
     number: u64,
-    /// Cancelled when the socket is to be let go.
-    pub(crate) gone: CancellationToken,
     is_persons: AtomicBool,
     places: Arc<Places>,
     _slot: Option<AddressSlot>,
@@ -159,29 +161,27 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     async fn enter(places: &Arc<Places>, address: Option<IpAddr>) -> Result<Place, NoPlace> {
-        places.enter(address, &CancellationToken::new(), || {}).await
+        places.enter(address, &CancellationToken::new(), || {}).await.map(|(place, _)| place)
     }
 
     #[tokio::test]
     async fn a_newcomer_takes_the_place_of_the_oldest_on_loan_and_nobodys_else() {
         let places = Places::new(18, 0); // two for people
-        let person = enter(&places, None).await.ok().unwrap();
-        assert_eq!(person.keep(), Ok(()));
-        let oldest = enter(&places, None).await.ok().unwrap();
-        let mut others = Vec::new();
-        for _ in 0..16 {
-            others.push(enter(&places, None).await.ok().unwrap());
+        let stop = CancellationToken::new();
+        let mut all = Vec::new();
+        for _ in 0..18 {
+            all.push(places.enter(None, &stop, || {}).await.ok().unwrap());
         }
-        let gone = oldest.gone.clone();
+        assert_eq!(all[0].0.keep(), Ok(()));
+        let (oldest, gone) = all.remove(1);
         let leaving = tokio::spawn(async move {
-            oldest.gone.cancelled().await;
+            gone.cancelled().await;
             assert_eq!(oldest.keep(), Err(NoPlace::Full), "who was let go cannot stay");
         });
         assert!(enter(&places, None).await.is_ok());
         leaving.await.unwrap();
-        assert!(gone.is_cancelled() && !person.gone.is_cancelled());
-        assert!(others.iter().all(|other| !other.gone.is_cancelled()));
-        drop((person, others));
+        assert!(all.iter().all(|(_, gone)| !gone.is_cancelled()));
+        drop(all);
         let state = places.state.lock();
         assert_eq!((state.open, state.people, state.on_loan.len()), (0, 0, 0));
     }

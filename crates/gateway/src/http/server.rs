@@ -77,8 +77,8 @@ async fn admit(node: &Arc<Node>, router: &Router, stream: TcpStream, address: Ip
     let counted = (!is_ours).then(|| address::counted(address));
     let turned_away = |reason| node.metrics.turned_away.with_label_values(&[reason]).inc();
     match node.places.enter(counted, &node.stop, || turned_away("displaced")).await {
-        Ok(place) => {
-            let (bounds, gone) = (Bounds::of(&node.config), place.gone.clone());
+        Ok((place, gone)) => {
+            let bounds = Bounds::of(&node.config);
             let peer = Peer { address, place: Arc::new(place) };
             let connection = connection(router.clone(), stream, peer, bounds);
             node.tasks.spawn(gone.run_until_cancelled_owned(Box::pin(connection)));
@@ -111,6 +111,8 @@ async fn connection(router: Router, stream: TcpStream, peer: Peer, bounds: Bound
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    // Answers do not pile up for who asks and does not read: the next request is looked at once the answer before it is written,
+    // as long as hyper's `pipeline_flush` is left alone.
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let checked = strict::check(&request);
         request.extensions_mut().insert(peer.clone());
