@@ -15,7 +15,9 @@ pub struct GatewayConfig {
     pub allowed_origins: Vec<String>,
     /// Messages a second and user; 0 means no limit.
     pub send_rate: u32,
-    /// Connections from one address at a time; 0 means no limit.
+    /// Sockets that may be open at a time, of whatever kind.
+    pub sockets: usize,
+    /// Connections from one address at a time; 0 means no limit. Of sockets, an address may have twice as many and some.
     pub connections_per_address: usize,
     /// New connections a second on this node; 0 means no limit. More are told when to come back.
     pub connect_rate: u32,
@@ -42,6 +44,7 @@ impl Default for GatewayConfig {
             guests: true,
             allowed_origins: Vec::new(),
             send_rate: 50,
+            sockets: 65_536,
             connections_per_address: 0,
             connect_rate: 4000,
             trusted_proxies: Networks::default(),

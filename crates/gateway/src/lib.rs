@@ -7,6 +7,7 @@
 //!
 //! Start at [`Gateway::serve`] for a connection's way in, at `ws/session.rs` for its life, at `ws/out.rs` for its way out.
 
+mod address;
 mod config;
 mod http;
 mod limits;
@@ -14,6 +15,7 @@ mod metrics;
 mod networks;
 mod node;
 mod on;
+mod places;
 mod refusal;
 mod tokens;
 mod ws;

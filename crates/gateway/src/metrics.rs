@@ -13,8 +13,9 @@ pub(crate) const ENDS: [&str; 9] =
 /// What became of sends. The label of `tertulia_sends_total`.
 pub(crate) const SENDS: [&str; 3] = ["ok", "rejected", "unavailable"];
 
-/// Why newcomers are turned away. The label of `tertulia_admission_refused_total`.
-pub(crate) const TURNED_AWAY: [&str; 4] = ["rate", "address", "origin", "draining"];
+/// Why newcomers are turned away: the label of `tertulia_admission_refused_total`. `displaced` are those that had to make room
+/// for another before they became a WebSocket.
+pub(crate) const TURNED_AWAY: [&str; 6] = ["rate", "address", "origin", "draining", "full", "displaced"];
 
 /// Counters, gauges and histograms of the doors; every series is there from the start.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::server;
 use crate::limits::{Addresses, Admission, SendRate};
+use crate::places::Places;
 use crate::ws::connections::Connections;
 use crate::ws::out::Conn;
 use crate::{GatewayConfig, GatewayMetrics, Tokens};
@@ -52,6 +53,7 @@ pub(crate) struct Node {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) registry: Registry,
     pub(crate) connections: Connections,
+    pub(crate) places: Arc<Places>,
     pub(crate) addresses: Addresses,
     pub(crate) admission: Admission,
     pub(crate) send_rate: SendRate,
@@ -77,6 +79,7 @@ impl Gateway {
             metrics,
             registry,
             connections: Connections::default(),
+            places: Places::new(config.sockets, config.connections_per_address),
             addresses: Addresses::default(),
             admission: Admission::new(config.connect_rate),
             send_rate: SendRate::new(config.send_rate),
@@ -91,7 +94,7 @@ impl Gateway {
     /// Opens the doors. Returns at once; [`drain`](Self::drain) closes them.
     pub fn serve(&self, listener: TcpListener) {
         let node = &self.node;
-        node.tasks.spawn(server::serve(node.clone(), listener));
+        node.spawn(server::serve(node.clone(), listener));
         let watch = node.clone();
         node.spawn(async move { watch.connections.watch(watch.config.hello_wait, watch.config.heartbeat).await });
         let tidy = node.clone();

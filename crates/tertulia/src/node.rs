@@ -13,6 +13,7 @@ use roomlog::{LaneConfig, RoomLog, RoomLogMetrics};
 use store::{Store, StoreError, StoreView};
 
 use crate::config::ServeConfig;
+use crate::limits;
 use crate::open;
 use crate::signals::{Leave, Signals};
 
@@ -100,6 +101,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         guests: config.guests,
         allowed_origins: config.allowed_origins.clone(),
         send_rate: config.send_rate,
+        sockets: limits::sockets(config),
         connections_per_address: config.connections_per_address,
         connect_rate: config.connect_rate,
         http_life: Duration::from_secs(config.http_seconds),

@@ -1,4 +1,4 @@
-//! HTTP clients that take their time: each is let go in the end, and nobody else notices.
+//! Clients that take their time, and many of them: each is let go in the end, and nobody else notices.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -6,13 +6,25 @@ use std::time::Duration;
 
 use testkit::node::{Node, NodeOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+fn options() -> NodeOptions {
+    NodeOptions::alone(env!("CARGO_BIN_EXE_tertulia"))
+}
+
+/// A node that gives HTTP connections little time.
 async fn node() -> Node {
-    Node::start(NodeOptions::alone(env!("CARGO_BIN_EXE_tertulia")).with("TERTULIA_HTTP_SECONDS", 2)).await
+    Node::start(options().with("TERTULIA_HTTP_SECONDS", 2)).await
+}
+
+/// Connects from another address of this machine than everybody else.
+async fn connect_from_elsewhere(node: &Node) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    socket.connect(node.address()).await.unwrap()
 }
 
 /// Reads until the node closes.
@@ -23,15 +35,14 @@ async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     heard
 }
 
-/// Guards against slowloris: heads that drip hold connections for as long as they please.
+/// Guards against slowloris: heads that drip hold connections for as long as they please, and keep others out meanwhile.
 #[tokio::test]
 async fn heads_that_drip_are_let_go_and_people_talk_on() {
     let node = node().await;
     let mut dripping = JoinSet::new();
-    for _ in 0..300 {
-        let address = node.address();
+    for _ in 0..500 {
+        let mut stream = connect_from_elsewhere(&node).await;
         dripping.spawn(async move {
-            let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
             let (mut reading, mut writing) = stream.split();
             let mut rest = Vec::new();
@@ -93,6 +104,25 @@ async fn who_asks_and_never_reads_is_let_go() {
         while stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {}
     };
     assert!(tokio::time::timeout(PATIENCE, asking).await.is_ok(), "the node does not close");
+}
+
+/// Guards against the same with answers that have no body: nothing that waits may grow, however long it lasts.
+#[tokio::test]
+async fn answers_without_a_body_do_not_pile_up_either() {
+    let node = Node::start(options()).await;
+    let memory = async || node.metric("process_resident_memory_bytes").await;
+    let before = memory().await;
+    let mut stream = TcpStream::connect(node.address()).await.unwrap();
+    let (asked, mut written) = (b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000), 0);
+    // Until the node takes no more: neither closed, nor read from for a while.
+    let standstill = async {
+        while let Ok(wrote) = tokio::time::timeout(Duration::from_secs(1), stream.write(&asked)).await {
+            written += wrote.expect("the node still holds the connection");
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, standstill).await.is_ok(), "the node reads on and on: {written} bytes");
+    let grown = memory().await - before;
+    assert!(grown < 16e6, "{grown} bytes more for {written} bytes of questions");
 }
 
 /// A WebSocket is no HTTP connection any more, and lives on.

@@ -20,12 +20,15 @@ pub struct NodeOptions {
     pub environment: Vec<String>,
     /// Flags after `serve`.
     pub flags: Vec<String>,
+    /// How many files it may open, if not as many as this process.
+    pub open_files: Option<u32>,
 }
 
 impl NodeOptions {
     /// A node alone: SQLite in a folder of its own, in-process bus, no limit on sends.
     pub fn alone(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), environment: vec!["TERTULIA_SEND_RATE=0".into()], flags: Vec::new() }
+        let environment = vec!["TERTULIA_SEND_RATE=0".into()];
+        Self { program: program.into(), environment, flags: Vec::new(), open_files: None }
     }
 
     /// With one more environment variable.
@@ -83,6 +86,9 @@ impl Node {
     pub fn launch(&mut self) {
         let mut command: Vec<String> = vec!["env".into()];
         command.extend(self.options.environment.iter().cloned());
+        command.extend(
+            self.options.open_files.iter().flat_map(|files| ["prlimit".into(), format!("--nofile={files}:{files}")]),
+        );
         command.push(self.options.program.to_string_lossy().into_owned());
         command.extend(["serve".into(), format!("--listen={}", self.address)]);
         command.push(format!("--data-dir={}", self.folder.path().join("data").display()));

@@ -4,3 +4,4 @@ pub(crate) mod health;
 pub(crate) mod page;
 pub(crate) mod problem;
 pub(crate) mod server;
+mod strict;

@@ -80,6 +80,11 @@ pub(crate) async fn nothing_here() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address")
 }
 
+/// Answers for every other method of a path that is ours; the router says in `Allow` which there are.
+pub(crate) async fn not_by_this_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this method")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Accepting connections and giving them to the router.
 
+use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -15,9 +17,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
-use super::{health, page};
+use super::{health, page, strict};
+use crate::address;
 use crate::config::GatewayConfig;
 use crate::node::Node;
+use crate::places::{NoPlace, Place};
 use crate::ws::handshake;
 
 /// Most bytes of a request's head.
@@ -28,8 +32,12 @@ const FINISH: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Who is at the other end of a request's connection.
-#[derive(Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+#[derive(Clone)]
+pub(crate) struct Peer {
+    /// In its canonical form.
+    pub(crate) address: IpAddr,
+    pub(crate) place: Arc<Place>,
+}
 
 /// The node's addresses.
 pub(crate) fn router(node: Arc<Node>) -> Router {
@@ -42,27 +50,43 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .method_not_allowed_fallback(page::not_by_this_method)
         .fallback(page::nothing_here)
         .with_state(node)
 }
 
-/// Accepts until the node stops.
+/// Accepts for as long as it is let.
 pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) {
     let router = router(node.clone());
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = node.stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(router.clone(), stream, peer.ip(), Bounds::of(&node.config));
-                node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(Box::pin(connection)));
-            }
+        match listener.accept().await {
+            Ok((stream, peer)) => admit(&node, &router, stream, peer.ip().to_canonical()).await,
+            // It was gone before we looked.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// Serves a socket if there is a place for it.
+async fn admit(node: &Arc<Node>, router: &Router, stream: TcpStream, address: IpAddr) {
+    let is_ours = node.config.trusted_proxies.contains(&address);
+    let counted = (!is_ours).then(|| address::counted(address));
+    let turned_away = |reason| node.metrics.turned_away.with_label_values(&[reason]).inc();
+    match node.places.enter(counted, &node.stop, || turned_away("displaced")).await {
+        Ok((place, gone)) => {
+            let bounds = Bounds::of(&node.config);
+            let peer = Peer { address, place: Arc::new(place) };
+            let connection = connection(router.clone(), stream, peer, bounds);
+            node.tasks.spawn(gone.run_until_cancelled_owned(Box::pin(connection)));
+        }
+        Err(why) => {
+            turned_away(if why == NoPlace::Address { "address" } else { "full" });
+            // A reset: a flood must leave nothing behind, not even a port that waits.
+            let _ = stream.set_zero_linger();
         }
     }
 }
@@ -82,14 +106,23 @@ impl Bounds {
     }
 }
 
-async fn connection(router: Router, stream: TcpStream, peer: IpAddr, bounds: Bounds) {
+async fn connection(router: Router, stream: TcpStream, peer: Peer, bounds: Bounds) {
     // Small frames must not wait for larger ones.
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    // Answers do not pile up for who asks and does not read: the next request is looked at once the answer before it is written,
+    // as long as hyper's `pipeline_flush` is left alone.
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request.map(Body::new))
+        let checked = strict::check(&request);
+        request.extensions_mut().insert(peer.clone());
+        let router = router.clone();
+        async move {
+            match checked {
+                Ok(()) => router.oneshot(request.map(Body::new)).await,
+                Err(problem) => Ok(problem.into_response()),
+            }
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

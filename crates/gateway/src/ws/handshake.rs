@@ -1,13 +1,15 @@
 //! From an HTTP request to a WebSocket.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -15,16 +17,20 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::out::Conn;
 use super::session;
-use crate::Networks;
+use crate::address;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
-use crate::limits::AddressSlot;
 use crate::node::{Node, Phase};
+use crate::places::Held;
 
 /// `GET /ws`: answers 101 and lives the connection, or says why not. Whatever is refused is refused before the upgrade.
-pub(crate) async fn upgrade(State(node): State<Arc<Node>>, mut request: Request) -> Result<Response, Problem> {
+pub(crate) async fn upgrade(
+    State(node): State<Arc<Node>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let key = websocket_key(&request)?;
     let headers = request.headers();
-    let key = websocket_key(headers)?;
     let accept = derive_accept_key(key.as_bytes());
     check_origin(&node, headers)?;
     if node.phase() == Phase::Gone {
@@ -34,10 +40,10 @@ pub(crate) async fn upgrade(State(node): State<Arc<Node>>, mut request: Request)
         let seconds = (wait + Duration::from_millis(999)).as_secs();
         return Err(turn_away(&node, "rate", StatusCode::SERVICE_UNAVAILABLE, "too many come at once", seconds));
     }
-    let slot = take_slot(&node, &request)?;
+    let held = take_place(&node, &peer, request.headers())?;
     let subprotocol = wants_subprotocol(request.headers());
     let on_upgrade = hyper::upgrade::on(&mut request);
-    node.tasks.spawn(begin(node.clone(), on_upgrade, slot));
+    node.tasks.spawn(begin(node.clone(), on_upgrade, held));
 
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     *response.body_mut() = Body::empty();
@@ -51,7 +57,7 @@ pub(crate) async fn upgrade(State(node): State<Arc<Node>>, mut request: Request)
     Ok(response)
 }
 
-async fn begin(node: Arc<Node>, on_upgrade: OnUpgrade, slot: Option<AddressSlot>) {
+async fn begin(node: Arc<Node>, on_upgrade: OnUpgrade, held: Held) {
     let Ok(upgraded) = on_upgrade.await else { return };
     // The bare stream: its frames are written by ourselves.
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
@@ -64,23 +70,43 @@ async fn begin(node: Arc<Node>, on_upgrade: OnUpgrade, slot: Option<AddressSlot>
     drop(read_buf);
     let now = node.connections.now();
     let conn = Arc::new(Conn::new(io.into_inner(), now, node.config.backlog_bytes, node.metrics.clone()));
-    session::run(node, conn, early, slot).await;
+    session::run(node, conn, early, held).await;
 }
 
-fn websocket_key(headers: &HeaderMap) -> Result<&HeaderValue, Problem> {
-    let is_websocket = has_token(headers, &header::CONNECTION, "upgrade")
+/// The key of a request that is what RFC 6455 asks for: a `GET` of HTTP/1.1, version 13, one key of 16 bytes.
+fn websocket_key(request: &Request) -> Result<&HeaderValue, Problem> {
+    if request.method() != Method::GET {
+        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket begins with GET")
+            .with(header::ALLOW, HeaderValue::from_static("GET")));
+    }
+    let headers = request.headers();
+    let is_websocket = request.version() == Version::HTTP_11
+        && has_token(headers, &header::CONNECTION, "upgrade")
         && has_token(headers, &header::UPGRADE, "websocket")
-        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+        && only(headers, &header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
     if !is_websocket {
         return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket, version 13")
             .with(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+            .with(header::CONNECTION, HeaderValue::from_static("upgrade"))
             .with(header::UPGRADE, HeaderValue::from_static("websocket")));
     }
-    headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(bad_key)
+    only(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes())).ok_or_else(bad_key)
+}
+
+/// A header's value, if it is there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether these are 16 bytes in base64.
+fn is_key(key: &[u8]) -> bool {
+    // Room for the 18 bytes that 24 characters could have been.
+    key.len() == 24 && STANDARD.decode_slice(key, &mut [0; 18]) == Ok(16)
 }
 
 fn bad_key() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing")
+    Problem::new(StatusCode::BAD_REQUEST, "there must be one Sec-WebSocket-Key, of 16 bytes in base64")
 }
 
 /// Whether a comma-separated header has a word, in any case.
@@ -116,29 +142,15 @@ fn is_allowed(origin: &str, host: Option<&str>, allowed: &[String]) -> bool {
     own || allowed.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(origin))
 }
 
-fn take_slot(node: &Node, request: &Request) -> Result<Option<AddressSlot>, Problem> {
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else { return Ok(None) };
-    let address = client_address(peer, request.headers(), &node.config.trusted_proxies);
-    match node.addresses.enter(address, node.config.connections_per_address) {
-        Some(slot) => Ok(Some(slot)),
-        None => Err(turn_away(node, "address", StatusCode::TOO_MANY_REQUESTS, "too many connections from here", 5)),
+fn take_place(node: &Node, peer: &Peer, headers: &HeaderMap) -> Result<Held, Problem> {
+    let address = address::counted(address::of_client(peer.address, headers, &node.config.trusted_proxies));
+    let Some(slot) = node.addresses.enter(address, node.config.connections_per_address) else {
+        return Err(turn_away(node, "address", StatusCode::TOO_MANY_REQUESTS, "too many connections from here", 5));
+    };
+    if peer.place.keep().is_err() {
+        return Err(turn_away(node, "full", StatusCode::SERVICE_UNAVAILABLE, "this node is full", 5));
     }
-}
-
-/// The client's address: the last one that a trusted proxy added, or the peer's own.
-fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.contains(address);
-    if !is_trusted(&peer) {
-        return peer;
-    }
-    let forwarded: Vec<IpAddr> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|address| address.trim().parse().ok())
-        .collect();
-    forwarded.into_iter().rev().find(|address| !is_trusted(address)).unwrap_or(peer)
+    Ok(Held::new(peer.place.clone(), slot))
 }
 
 fn turn_away(node: &Node, reason: &'static str, status: StatusCode, detail: &str, seconds: u64) -> Problem {
@@ -149,6 +161,14 @@ fn turn_away(node: &Node, reason: &'static str, status: StatusCode, detail: &str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_sixteen_bytes_in_base64() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for bad in ["", "eA==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSEh", "dGhlIHNhbXBsZSBub25j*Q=="] {
+            assert!(!is_key(bad.as_bytes()), "{bad}");
+        }
+    }
 
     #[test]
     fn pages_of_the_same_host_and_those_on_the_list_may_connect() {
@@ -167,18 +187,5 @@ mod tests {
             assert!(!is_allowed(bad, Some("chat.example:8080"), &list), "{bad}");
         }
         assert!(is_allowed("null", None, &["*".to_owned()]));
-    }
-
-    #[test]
-    fn a_forwarded_address_is_believed_only_from_a_proxy_of_ours() {
-        let (client, proxy) = (IpAddr::from([9, 9, 9, 9]), IpAddr::from([127, 0, 0, 1]));
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", HeaderValue::from_static("1.2.3.4, 9.9.9.9"));
-        for ours in ["127.0.0.1", "127.0.0.0/8"] {
-            let ours = ours.parse().unwrap();
-            assert_eq!(client_address(proxy, &headers, &ours), client);
-            assert_eq!(client_address(client, &headers, &ours), client);
-        }
-        assert_eq!(client_address(proxy, &headers, &Networks::default()), proxy);
     }
 }

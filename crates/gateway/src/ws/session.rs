@@ -13,9 +13,9 @@ use tokio::io::Interest;
 
 use super::out::Conn;
 use super::wire::{Stop, Wire};
-use crate::limits::AddressSlot;
 use crate::node::Node;
 use crate::on::{Guest, Stranger};
+use crate::places::Held;
 
 /// How long a closed connection is still read from, so that the last frames are not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ struct Session {
 }
 
 /// Lives a connection from its upgrade to its end.
-pub(crate) async fn run(node: Arc<Node>, conn: Arc<Conn>, early: Vec<u8>, _slot: Option<AddressSlot>) {
+pub(crate) async fn run(node: Arc<Node>, conn: Arc<Conn>, early: Vec<u8>, _held: Held) {
     let number = node.connections.add(&conn);
     node.metrics.connects.with_label_values(&["websocket"]).inc();
     node.metrics.connections.with_label_values(&["websocket"]).inc();
