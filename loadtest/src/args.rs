@@ -195,7 +195,7 @@ pub(crate) struct Chaos {
 
 #[derive(Args)]
 pub(crate) struct Watch {
-    /// The cluster's address, http://chat.example:8000; the clients use rooms of their own there.
+    /// The address of the cluster, such as `http://chat.example:8000`; the clients use rooms of their own there.
     #[arg(long)]
     pub(crate) url: String,
 
