@@ -6,65 +6,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::client::Client;
-use testkit::cluster::{Cluster, options};
 use testkit::node::{Node, NodeOptions};
 use testkit::patience;
 use testkit::postgres::Postgres;
 use testkit::proxy::{Proxy, Way};
-use testkit::redis::Redis;
 use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Error;
 use uuid::Uuid;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tertulia");
-/// What the promise allows a lost publication, and as much again for a busy machine.
-const HEALED_WITHIN: Duration = Duration::from_secs(10);
-
-/// Guards against nodes that only seem to use Redis, because the store heals everything.
-#[tokio::test]
-async fn every_message_goes_through_redis_while_it_is_there() {
-    let cluster = Cluster::of(PROGRAM, 2).await;
-    let (mut ana, mut ben) = (cluster.nodes[0].guest("Ana").await, cluster.nodes[1].guest("Ben").await);
-    ana.join("r").await;
-    ben.join("r").await;
-    let published = async || cluster.redis.calls().await.get("spublish").copied().unwrap_or(0);
-    let before = published().await;
-    for _ in 0..20 {
-        ana.send("r", "by Redis").await;
-    }
-    ben.heard("r", &["by Redis"; 20]).await;
-    assert!(published().await >= before + 20);
-    assert_eq!(cluster.nodes[1].metric("tertulia_sweep_found_total").await, 0.0);
-}
-
-/// A node whose subscriptions look well and bring nothing: only the canary or the sweep can know.
-#[tokio::test]
-async fn a_deaf_node_has_the_last_message_before_silence() {
-    let database = Postgres::shared().database();
-    let redis = Redis::start().await;
-    let line = Proxy::to(redis.address()).await;
-    let speaking = Node::start(options(PROGRAM, 1, &database).with("REDIS_URL", redis.url())).await;
-    let deaf =
-        Node::start(options(PROGRAM, 2, &database).with("REDIS_URL", format!("redis://{}", line.address()))).await;
-    for node in [&speaking, &deaf] {
-        node.until("tertulia_bus_up", |up| up == 1.0).await;
-    }
-    let (mut ana, mut ben) = (speaking.guest("Ana").await, deaf.guest("Ben").await);
-    ana.join("r").await;
-    ben.join("r").await;
-    ana.send("r", "do you hear me?").await;
-    ben.heard("r", &["do you hear me?"]).await;
-
-    line.swallow_where(Way::ToClient, b"SSUBSCRIBE");
-    ana.send("r", "and now?").await;
-    let heard = tokio::time::timeout(HEALED_WITHIN, ben.heard("r", &["and now?"])).await;
-    assert!(heard.is_ok(), "{}", deaf.log());
-    let mut by_cause = 0.0;
-    for cause in ["deaf", "sweep", "away", "reconnect"] {
-        by_cause += deaf.metric(&format!("tertulia_gaps_total{{cause=\"{cause}\"}}")).await;
-    }
-    assert!(by_cause >= 1.0, "the heal is counted");
-}
 
 /// Postgres stands still: what cannot be known is not told, what is in memory is, and one answer settles it in the end.
 #[tokio::test]
