@@ -28,6 +28,7 @@ const USUAL_PATIENCE: &str = "pubsub 33554432 8388608 60";
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     Killed,
+    ShutDown,
     Frozen,
     Paused,
     SubscribersKilled,
@@ -36,12 +37,21 @@ enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 6] =
-        [Self::Killed, Self::Frozen, Self::Paused, Self::SubscribersKilled, Self::OutputLimit, Self::Flushed];
+    const ALL: [Self; 7] = [
+        Self::Killed,
+        Self::ShutDown,
+        Self::Frozen,
+        Self::Paused,
+        Self::SubscribersKilled,
+        Self::OutputLimit,
+        Self::Flushed,
+    ];
 
     async fn begin(self, redis: &mut Redis) {
         match self {
             Self::Killed => redis.stop(),
+            // It answers by ending.
+            Self::ShutDown => assert!(redis.try_command(&["SHUTDOWN", "NOSAVE"]).await.is_err()),
             Self::Frozen => redis.freeze(),
             Self::Paused => redis.pause(PAUSE).await,
             Self::SubscribersKilled => assert!(redis.kill_subscribers().await >= 2),
@@ -52,7 +62,7 @@ impl Fault {
 
     async fn end(self, redis: &mut Redis) {
         match self {
-            Self::Killed => redis.start_again().await,
+            Self::Killed | Self::ShutDown => redis.start_again().await,
             Self::Frozen => redis.thaw(),
             Self::Paused => assert_eq!(redis.command(&["PING"]).await, Reply::Text("PONG".into())),
             Self::OutputLimit => limit_output(redis, USUAL_PATIENCE).await,
@@ -62,14 +72,14 @@ impl Fault {
 
     /// Whether nodes cannot hear each other while it lasts.
     fn is_away(self) -> bool {
-        matches!(self, Self::Killed | Self::Frozen | Self::Paused)
+        matches!(self, Self::Killed | Self::ShutDown | Self::Frozen | Self::Paused)
     }
 
     /// Who may find what is said the moment it begins.
     fn found_by(self) -> &'static [&'static str] {
         match self {
             // The connection's end is told to two at once: to who reads back what was lost, and to who carries messages from now on.
-            Self::Killed | Self::SubscribersKilled | Self::OutputLimit => &["reconnect", "away"],
+            Self::Killed | Self::ShutDown | Self::SubscribersKilled | Self::OutputLimit => &["reconnect", "away"],
             // For three seconds silence may be just that, and the slow sweep may come by.
             Self::Frozen | Self::Paused => &["sweep", "reconnect", "away"],
             Self::Flushed => &[],
