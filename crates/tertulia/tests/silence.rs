@@ -112,6 +112,10 @@ async fn a_node_that_stood_still_goes_on_with_the_right_numbers() {
     ana.join("r").await;
     catch_up(&mut ben, &mut of_ben).await;
     catch_up(&mut cleo, &mut of_cleo).await;
+    let mut others = Vec::new();
+    for _ in 0..5 {
+        others.push(frozen.guest("Eva").await);
+    }
     ana.send("r", "one").await;
     of_ben.message(&ben.expect("message").await);
 
@@ -131,10 +135,19 @@ async fn a_node_that_stood_still_goes_on_with_the_right_numbers() {
         of_ben.message(&elsewhere.expect("message").await);
     }
     assert_eq!(of_ben.head, 6);
+    // Some were elsewhere meanwhile, and ask the frozen node with a position that it has not seen: the first thing that it reads then.
+    for other in &mut others {
+        other.say(of_ben.join("r")).await;
+    }
     tokio::time::sleep(BEYOND_TIMEOUTS).await;
     frozen.signal("CONT");
 
-    // Whoever comes at once with a position that the node has not seen yet is neither reset nor told anything old.
+    // They are neither reset nor told anything old; nor is who comes a moment later.
+    for other in &mut others {
+        let mut held = of_ben.clone();
+        held.joined(&other.expect("joined").await);
+        assert_eq!(held, of_ben);
+    }
     let mut back = come_back(frozen, &token, &mut of_ben).await;
     assert_eq!(of_ben.head, 6);
     let mut fresh = Replica::default();
