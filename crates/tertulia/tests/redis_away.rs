@@ -142,6 +142,56 @@ async fn found(node: &Node, before: &BTreeMap<String, u64>) -> BTreeMap<String, 
     now
 }
 
+/// What is said the moment the fault begins is there in time, and found by somebody who can have noticed.
+async fn at_first(fault: Fault, talk: &mut Talk, listening: &Node, before: &BTreeMap<String, u64>) {
+    let took = talk.crosses(fault, HEALED_WITHIN, listening).await;
+    // What arrived after all was not lost; where it can have, nothing need be found.
+    let may_arrive = matches!(fault, Fault::SubscribersKilled | Fault::Flushed);
+    let by = patience(Duration::from_secs(2), async || {
+        let by = found(listening, before).await;
+        (may_arrive || !by.is_empty()).then_some(by)
+    });
+    let by = by.await.unwrap_or_else(|| panic!("{fault:?}: the heal is not counted: {}", listening.log()));
+    println!("{fault:?}: the first crossed after {took:?}, found by {by:?}");
+    assert!(by.values().sum::<u64>() <= 1 && by.keys().all(|cause| fault.found_by().contains(&&**cause)));
+}
+
+/// Once nodes know, people are told, and messages cross through the store.
+async fn meanwhile(fault: Fault, talk: &mut Talk, nodes: &[Node]) {
+    if fault.is_away() {
+        for node in nodes {
+            node.until("tertulia_bus_up", |up| up == 0.0).await;
+        }
+        talk.are_told(true).await;
+    }
+    let (listening, mut longest) = (&nodes[1], Duration::ZERO);
+    let before = listening.counted("tertulia_gaps_total").await;
+    for _ in 0..3 {
+        longest = longest.max(talk.crosses(fault, CROSSES_WITHIN, listening).await);
+    }
+    println!("{fault:?}: later ones crossed after {longest:?} at most");
+    if fault.is_away() {
+        // Each on its own, by the sweep that carries messages while Redis is away, and by nobody else.
+        let all = before.get("away").unwrap_or(&0) + 3;
+        listening.until("tertulia_gaps_total{cause=\"away\"}", |now| now as u64 >= all).await;
+        assert_eq!(found(listening, &before).await, BTreeMap::from([("away".into(), 3)]), "{fault:?}");
+    }
+}
+
+/// Redis carries again, and soon nobody has to look for anything. (Who has just come back may look too early.)
+async fn afterwards(fault: Fault, talk: &mut Talk, listening: &Node) {
+    if fault.is_away() {
+        talk.are_told(false).await;
+    }
+    let alone = patience(Duration::from_secs(20), async || {
+        let before = listening.counted("tertulia_gaps_total").await;
+        let received = listening.metric(RECEIVED).await;
+        talk.crosses(Fault::Flushed, CROSSES_WITHIN, listening).await;
+        (found(listening, &before).await.is_empty() && listening.metric(RECEIVED).await > received).then_some(())
+    });
+    assert!(alone.await.is_some(), "after {fault:?}: {}", listening.log());
+}
+
 /// Guards against a Redis whose absence is felt by who speaks, hidden from who counts heads, or not got over.
 #[tokio::test]
 async fn however_redis_fails_people_talk_on_and_know_what_they_cannot_rely_on() {
@@ -155,53 +205,11 @@ async fn however_redis_fails_people_talk_on_and_know_what_they_cannot_rely_on() 
         talk.forget_presence().await;
         let before = listening.counted("tertulia_gaps_total").await;
         fault.begin(&mut cluster.redis).await;
-        let first = talk.crosses(fault, HEALED_WITHIN, listening).await;
-        let expected = fault.found_by();
-        // What arrived after all was not lost; where it can have, nothing need be found.
-        let may_arrive = matches!(fault, Fault::SubscribersKilled | Fault::Flushed);
-        let by = patience(Duration::from_secs(2), async || {
-            let by = found(listening, &before).await;
-            (may_arrive || !by.is_empty()).then_some(by)
-        });
-        let by = by.await.unwrap_or_else(|| panic!("{fault:?}: the heal is not counted: {}", listening.log()));
-        assert!(
-            by.values().sum::<u64>() <= 1 && by.keys().all(|cause| expected.contains(&&**cause)),
-            "{fault:?}: {by:?}"
-        );
-
-        let mut later = Duration::ZERO;
-        if fault.is_away() {
-            for node in [speaking, listening] {
-                node.until("tertulia_bus_up", |up| up == 0.0).await;
-            }
-            talk.are_told(true).await;
-        }
-        let before = listening.counted("tertulia_gaps_total").await;
-        for _ in 0..3 {
-            later = later.max(talk.crosses(fault, CROSSES_WITHIN, listening).await);
-        }
-        if fault.is_away() {
-            // Each on its own, by the sweep that carries messages while Redis is away, and by nobody else.
-            listening
-                .until("tertulia_gaps_total{cause=\"away\"}", |now| now as u64 >= before.get("away").unwrap_or(&0) + 3)
-                .await;
-            assert_eq!(found(listening, &before).await, BTreeMap::from([("away".into(), 3)]), "{fault:?}");
-        }
-        println!("{fault:?}: the first crossed in {first:?} ({by:?}), later ones in at most {later:?}");
-
+        at_first(fault, &mut talk, listening, &before).await;
+        meanwhile(fault, &mut talk, &cluster.nodes).await;
         fault.end(&mut cluster.redis).await;
         cluster.hear_each_other().await;
-        if fault.is_away() {
-            talk.are_told(false).await;
-        }
-        // Redis carries again, and soon nobody has to look for anything. (Who has just come back may look too early.)
-        let alone = patience(Duration::from_secs(20), async || {
-            let before = listening.counted("tertulia_gaps_total").await;
-            let received = listening.metric(RECEIVED).await;
-            talk.crosses(Fault::Flushed, CROSSES_WITHIN, listening).await;
-            (found(listening, &before).await.is_empty() && listening.metric(RECEIVED).await > received).then_some(())
-        });
-        assert!(alone.await.is_some(), "after {fault:?}: {}", listening.log());
+        afterwards(fault, &mut talk, listening).await;
     }
     let Reply::Text(statistics) = cluster.redis.command(&["INFO", "stats"]).await else { unreachable!() };
     assert!(!statistics.contains("client_output_buffer_limit_disconnections:0\r"), "{statistics}");
