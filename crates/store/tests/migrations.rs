@@ -1,6 +1,9 @@
 //! Migrations are written once and only add: while a cluster is rolled, nodes of two versions work on one schema, and whoever rolls
 //! back must find what it left. `docs/upgrades.md` has the rule; this holds it.
 
+// What helps a test fails like a test.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
