@@ -177,6 +177,32 @@ async fn a_standby_is_away_and_its_promotion_begins_one_new_epoch() {
     assert!(epochs.contains(&nodes[2].epoch().await.unwrap()), "and it stays");
 }
 
+/// Guards against numbers that are given twice after a backup was put back where it came from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_restored_into_the_same_server_begins_a_new_epoch() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let store = open(&url, Duration::from_secs(5)).await.unwrap();
+    ana_says(&store, "lobby", ["one"]).await;
+    let old = store.epoch().await.unwrap();
+    let dump = server.dump(name_of(&url));
+    ana_says(&store, "lobby", ["lost"]).await;
+    store.close().await;
+    let again = open(&url, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(again.epoch().await.unwrap(), old, "nothing has happened yet");
+    again.close().await;
+
+    // In its place: the tables are dropped and made anew. Beside it: in a database of its own.
+    let beside = server.database();
+    server.execute(name_of(&url), "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    for restored in [&url, &beside] {
+        server.execute(name_of(restored), &dump);
+        let store = open(restored, Duration::from_secs(5)).await.unwrap();
+        assert_ne!(store.epoch().await.unwrap(), old, "{restored}");
+        assert_eq!(everything(&store, "lobby").await.len(), 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_weak_setting_is_named_and_left_as_it_is() {
     let server = Postgres::shared();
