@@ -25,9 +25,7 @@ pub(super) fn own(path: &Path) -> Result<File, StoreError> {
         std::fs::create_dir_all(folder)
             .map_err(|error| StoreError::Refused(format!("the folder {} cannot be made: {error}", folder.display())))?;
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let name = PathBuf::from(name);
+    let name = lock_name(path);
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -37,12 +35,31 @@ pub(super) fn own(path: &Path) -> Result<File, StoreError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
-            "another node uses {}: one SQLite file serves one node, and several nodes need Postgres",
+            "another node uses {}: one SQLite file serves one node at a time, and several nodes need Postgres",
             path.display()
         ))),
         Err(TryLockError::Error(error)) => {
             Err(StoreError::Refused(format!("{} cannot be locked: {error}", name.display())))
         }
+    }
+}
+
+fn lock_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// Whether a node holds the file now.
+pub(super) fn is_in_use(path: &Path) -> bool {
+    File::open(lock_name(path)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// For whoever only reads: a wrong path must not make a file.
+pub(super) fn must_exist(path: &Path) -> Result<(), StoreError> {
+    match path.is_file() {
+        true => Ok(()),
+        false => Err(StoreError::Refused(format!("there is no file {}", path.display()))),
     }
 }
 
