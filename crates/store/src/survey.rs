@@ -27,6 +27,8 @@ pub struct Server {
     pub is_old: bool,
     /// A standby, or otherwise not to be written to.
     pub reads_only: bool,
+    /// Whether we may make tables in it.
+    pub may_migrate: bool,
     /// How far its clock is ahead of ours.
     pub clock_ahead_ms: i64,
     /// Connections that it takes …

@@ -13,3 +13,8 @@ pub(crate) fn raise_open_files() {
         tracing::warn!(?limit, "few open files are allowed: the node can hold about as many connections");
     }
 }
+
+/// How many files this process may have open; `None`: no limit.
+pub(crate) fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}

@@ -9,7 +9,7 @@ use fred::types::{ClusterHash, CustomCommand, InfoKind};
 use tokio::time::timeout;
 
 use super::config::{BusError, RedisConfig};
-use super::link::{Plan, Session};
+use super::link::{NO_MESSAGES, Plan, Session};
 
 /// How long the whole look may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,12 +44,17 @@ pub async fn survey(config: &RedisConfig) -> Result<Vec<RedisServer>, BusError> 
     let asked = timeout(
         PATIENCE,
         Box::pin(async {
-            let session = plan.open(1).await?;
+            let session = plan.open(NO_MESSAGES).await?;
             ask_all(&session).await
         }),
     );
     let silent = |_| BusError::Away("it does not answer".into());
-    asked.await.map_err(silent)?.map_err(|error: Error| BusError::Away(error.details().to_owned()))
+    asked.await.map_err(silent)?.map_err(|error: Error| BusError::Away(plain(error.details()).to_owned()))
+}
+
+/// Errors of the network come in the form for programmers, with the one for people inside.
+fn plain(details: &str) -> &str {
+    details.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"')).map_or(details, |(message, _)| message)
 }
 
 async fn ask_all(session: &Session) -> Result<Vec<RedisServer>, Error> {

@@ -14,6 +14,7 @@ const LOOK: &str = "
     SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
         current_setting('server_version_num')::bigint AS version_number,
         pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS reads_only,
+        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
         (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock,
         current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint AS seats,
         (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS taken";
@@ -23,6 +24,7 @@ struct Found {
     version: String,
     version_number: i64,
     reads_only: bool,
+    may_create: bool,
     clock: i64,
     seats: i64,
     taken: i64,
@@ -55,6 +57,7 @@ async fn survey(url: &str, config: &PostgresConfig) -> Result<Survey, StoreError
         server: Some(Server {
             is_old: found.version_number < 140_000,
             reads_only: found.reads_only,
+            may_migrate: found.may_create,
             clock_ahead_ms: found.clock.saturating_sub(ours.0).saturating_sub(half),
             seats: found.seats,
             taken: found.taken,
