@@ -56,6 +56,13 @@ pub struct Restoration<'a> {
     pub void: Epoch,
 }
 
+impl Restoration<'_> {
+    /// The number that new messages must be above: a message may have changed past the head that was told.
+    pub(crate) fn reach(&self) -> u64 {
+        self.records.iter().map(|record| record.message.rev).fold(self.head, u64::max)
+    }
+}
+
 /// What became of a [`Restoration`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restored {

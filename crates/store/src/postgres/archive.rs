@@ -84,7 +84,7 @@ async fn put_back(connection: &mut PgConnection, wanted: &Restoration<'_>) -> Re
     let judge = |error| faults::judge(&error).error;
     let mut transaction = connection.begin().await.map_err(judge)?;
     let room = wanted.room.as_str();
-    sqlx::query(RESERVE).bind(room).bind(column(wanted.head)).execute(&mut *transaction).await.map_err(judge)?;
+    sqlx::query(RESERVE).bind(room).bind(column(wanted.reach())).execute(&mut *transaction).await.map_err(judge)?;
     let present = present(&mut transaction, wanted).await?;
     let write = match present.plan(wanted) {
         Ok(write) => write,

@@ -55,7 +55,7 @@ impl SqliteStore {
         let mut seat = self.writer.take().await?;
         let mut transaction = seat.connection.begin_with("BEGIN IMMEDIATE").await.map_err(judge)?;
         let room = wanted.room.as_str();
-        sqlx::query(RESERVE).bind(room).bind(column(wanted.head)).execute(&mut *transaction).await.map_err(judge)?;
+        sqlx::query(RESERVE).bind(room).bind(column(wanted.reach())).execute(&mut *transaction).await.map_err(judge)?;
         let present = present(&mut transaction, wanted).await?;
         let write = match present.plan(wanted) {
             Ok(write) => write,

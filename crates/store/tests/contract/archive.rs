@@ -143,6 +143,11 @@ pub async fn numbers_are_kept_free_for_what_is_still_to_come(house: House) {
         assert_eq!(restore(&new, "lobby", head, &records).await, Restored::Kept(records.len() - 2));
         let (now, kept) = all(&new, "lobby").await;
         assert_eq!((now, &kept[..records.len()]), (head + 1, &records[..]));
+
+        // Also above a message that changed after the head was told.
+        restore(&new, "attic", 5, &records[..1]).await;
+        let [next] = ana_says(&(new.clone() as _), "attic", ["next"]).await;
+        assert_eq!(next.seq, records[0].message.rev + 1);
     }
 }
 
