@@ -93,16 +93,17 @@ pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<A
         tracing::info!(setting, value, "durability");
     }
     if !durability.weaknesses.is_empty() {
-        let sentence = sentence(&durability);
+        let sentences = sentences(&durability);
         if !config.allow_weak_durability {
-            return Err(StartError::Weak(sentence));
+            return Err(StartError::Weak(sentences));
         }
-        tracing::warn!("{sentence}");
+        tracing::warn!("{sentences}");
     }
     Ok(store)
 }
 
-pub(crate) fn sentence(durability: &Durability) -> String {
+/// One sentence for each weakness.
+fn sentences(durability: &Durability) -> String {
     durability.weaknesses.iter().map(|weakness| format!("{weakness}.")).collect::<Vec<_>>().join(" ")
 }
 

@@ -87,10 +87,10 @@ fn durability(survey: &Survey, config: &ServeConfig, report: &mut Report) {
     if durability.weaknesses.is_empty() {
         report.ok("durability", settings.join(", "));
     } else if config.allow_weak_durability {
-        report.warning("durability", open::sentence(durability), "allowed by --allow-weak-durability");
+        report.warning("durability", durability.weaknesses.join("; "), "allowed by --allow-weak-durability");
     } else {
         let advice = "to serve all the same, give --allow-weak-durability";
-        report.problem("durability", open::sentence(durability), advice);
+        report.problem("durability", durability.weaknesses.join("; "), advice);
     }
 }
 
