@@ -27,7 +27,7 @@ pub use migrations::{Schema, Step};
 pub use model::{Amendment, Change, Changes, Heads, Outcome, Post, Tail};
 pub use postgres::{PostgresConfig, PostgresStore};
 pub use sqlite::{SqliteConfig, SqliteStore};
-pub use survey::{Server, Survey};
+pub use survey::{LoneFile, Server, Survey};
 pub use view::StoreView;
 
 use async_trait::async_trait;

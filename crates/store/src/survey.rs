@@ -1,5 +1,7 @@
 //! What can be told about a database without changing it.
 
+use std::path::PathBuf;
+
 use crate::Durability;
 use crate::migrations::Schema;
 
@@ -14,9 +16,18 @@ pub struct Survey {
     pub durability: Option<Durability>,
     /// Of a server only.
     pub server: Option<Server>,
-    /// Whether it is there already: a file is made when it is first needed.
+    /// Of a file only.
+    pub file: Option<LoneFile>,
+}
+
+/// What only a file has.
+#[derive(Clone, Debug)]
+pub struct LoneFile {
+    /// Where it is, or will be when it is first needed.
+    pub path: PathBuf,
+    /// Whether it is there already.
     pub exists: bool,
-    /// Whether a node holds it for itself, as one does with a file.
+    /// Whether a node holds it for itself now.
     pub in_use: bool,
 }
 

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            commands::mention(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -73,10 +73,13 @@ fn run(asked: Asked) -> Result<ExitCode, StartError> {
 async fn carry_out(Asked { command, settings }: Asked) -> Result<ExitCode, StartError> {
     match command {
         Command::Serve(config) => node::serve(*config).await?,
-        Command::Doctor(asked) if commands::doctor::run(&asked).await => {}
-        Command::Doctor(_) => return Ok(ExitCode::FAILURE),
+        Command::Doctor(asked) => {
+            if !commands::doctor::run(&asked).await? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Migrate(config) => commands::migrate::run(&config).await?,
-        Command::Config(config) => print!("{}", commands::config::page(&config, &settings)),
+        Command::Config(config) => commands::config::run(&config, &settings)?,
         Command::Export(asked) => commands::export::run(&asked).await?,
         Command::Import(asked) => commands::import::run(&asked).await?,
     }

@@ -232,3 +232,23 @@ fn the_settings_in_force_can_be_used_as_a_file() {
     assert_eq!(bare(&again), bare(&page));
     assert!(again.contains("listen = \"127.0.0.1:8080\" # file"));
 }
+
+#[test]
+fn what_is_not_known_is_an_error_for_every_command() {
+    for command in ["doctor", "migrate", "config", "export", "import"] {
+        let told = run(&[command, "--colour=red"], &[]);
+        assert!(told.code == Some(2) && told.complained.contains("--colour"), "{told:?}");
+        let told = run(&[command, "--config=/nowhere"], &[]);
+        assert!(told.code == Some(2) && told.complained.contains("/nowhere cannot be read"), "{told:?}");
+    }
+}
+
+/// Whoever reads a pipe may leave before the end.
+#[test]
+fn nobody_need_hear_the_end() {
+    for command in ["doctor", "config"] {
+        let script = format!("{PROGRAM} {command} --listen 127.0.0.1:{} | true", free_port());
+        let told = errand::run("sh", &["-c", &script], &[]);
+        assert!(!told.complained.contains("panicked"), "{told:?}");
+    }
+}

@@ -62,7 +62,6 @@ async fn survey(url: &str, config: &PostgresConfig) -> Result<Survey, StoreError
             seats: found.seats,
             taken: found.taken,
         }),
-        exists: true,
-        in_use: false,
+        file: None,
     })
 }

@@ -7,7 +7,7 @@ use super::connect::{self, Kind, SqliteOpener};
 use super::{SqliteConfig, SqliteStore, faults, file};
 use crate::StoreError;
 use crate::seats::Opener;
-use crate::survey::Survey;
+use crate::survey::{LoneFile, Survey};
 
 impl SqliteStore {
     /// Looks at a file and changes nothing, also while a node uses it.
@@ -27,7 +27,7 @@ impl SqliteStore {
             .map_err(|error| faults::judge(&error))?;
         let schema = connect::schema(&mut connection).await?;
         SqliteOpener::close(connection).await;
-        let in_use = file::is_in_use(&path);
-        Ok(Survey { product: format!("SQLite {version}"), schema, durability: None, server: None, exists, in_use })
+        let file = Some(LoneFile { exists, in_use: file::is_in_use(&path), path });
+        Ok(Survey { product: format!("SQLite {version}"), schema, durability: None, server: None, file })
     }
 }

@@ -3,10 +3,16 @@
 use std::fmt::Write;
 
 use crate::config::{ServeConfig, Setting, Source, Value};
+use crate::node::StartError;
 use crate::open;
 
+/// Shows them.
+pub(crate) fn run(config: &ServeConfig, settings: &[Setting]) -> Result<(), StartError> {
+    super::say(page(config, settings))
+}
+
 /// What was masked and what is not set stand in comments: with a mask for its value a setting would be a wrong one.
-pub(crate) fn page(config: &ServeConfig, settings: &[Setting]) -> String {
+fn page(config: &ServeConfig, settings: &[Setting]) -> String {
     let mut page = String::from("# The settings in force, and where each comes from.\n");
     for setting in settings {
         let key = &setting.key;

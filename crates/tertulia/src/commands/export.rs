@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -113,7 +114,7 @@ impl Export {
         self.write(&Line::End(End { rooms, messages }))?;
         self.output.finish()?;
         self.store.close().await;
-        eprintln!("{}", self.progress.sentence());
+        super::mention(self.progress.sentence());
         Ok(())
     }
 }
@@ -162,7 +163,9 @@ impl Partial {
         let mut partial = name.as_os_str().to_owned();
         partial.push(".part");
         let name = PathBuf::from(partial);
-        Ok(Self { file: File::create(&name)?, name })
+        // What people said is nobody else's business.
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&name)?;
+        Ok(Self { file, name })
     }
 }
 

@@ -5,7 +5,7 @@
 //! once more, since until then rooms had holes. So no position of a client outlives an import, however it ends.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use proto::Epoch;
 use store::{Archive, Record, Restoration, Restored};
 
 use super::lines::{BYTES_MAX, End, Header, Kept, Line, Room, VERSION};
+use super::mention;
 use super::progress::Progress;
 use crate::config::ImportConfig;
 use crate::node::StartError;
@@ -50,7 +51,7 @@ pub(crate) async fn run(asked: &ImportConfig) -> Result<(), StartError> {
     let taken = import.all(&mut input).await;
     import.store.close().await;
     taken?;
-    eprintln!("{}, {} of them new here", import.progress.sentence(), import.fresh);
+    mention(format_args!("{}, {} of them new here", import.progress.sentence(), import.fresh));
     Ok(())
 }
 
@@ -149,6 +150,9 @@ struct Input {
 impl Input {
     fn open(name: &Path) -> Result<Self, StartError> {
         let (from, name): (Box<dyn BufRead>, PathBuf) = if name == Path::new("-") {
+            if io::stdin().is_terminal() {
+                mention("reading standard input");
+            }
             (Box::new(BufReader::new(io::stdin())), "standard input".into())
         } else {
             let file = File::open(name).map_err(|error| StartError::Read { name: name.to_owned(), error })?;

@@ -1,5 +1,6 @@
 //! `tertulia migrate`: the schema, and nothing else.
 
+use super::say;
 use crate::config::ServeConfig;
 use crate::node::StartError;
 use crate::open;
@@ -10,12 +11,12 @@ pub(crate) async fn run(config: &ServeConfig) -> Result<(), StartError> {
     let applied = open::migrate(config).await?;
     let place = open::Place::of(config).shown();
     for step in &applied {
-        println!("applied migration {}: {}", step.version, step.name);
+        say(format_args!("applied migration {}: {}\n", step.version, step.name))?;
     }
-    match applied.len() {
-        0 => println!("{place}: nothing to do, the schema is up to date"),
-        1 => println!("{place}: up to date, 1 migration was applied"),
-        count => println!("{place}: up to date, {count} migrations were applied"),
-    }
-    Ok(())
+    let sum = match applied.len() {
+        0 => "nothing to do, the schema is up to date".to_owned(),
+        1 => "up to date, 1 migration was applied".to_owned(),
+        count => format!("up to date, {count} migrations were applied"),
+    };
+    say(format_args!("{place}: {sum}\n"))
 }

@@ -22,7 +22,7 @@ impl Progress {
     pub(super) fn tell(&mut self) {
         if self.told.elapsed() >= EVERY {
             self.told = Instant::now();
-            eprintln!("{} so far", self.sentence());
+            super::mention(format_args!("{} so far", self.sentence()));
         }
     }
 

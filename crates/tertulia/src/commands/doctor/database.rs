@@ -1,9 +1,9 @@
 //! Where messages are kept.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use store::{PostgresStore, Schema, Server, SqliteStore, Step, Survey};
+use store::{LoneFile, PostgresStore, Schema, Server, SqliteStore, Step, Survey};
 
 use super::report::Report;
 use crate::config::ServeConfig;
@@ -31,22 +31,23 @@ pub(super) async fn look(config: &ServeConfig, report: &mut Report) {
     if let Some(server) = &survey.server {
         of_server(server, config, report);
     }
-    if let Place::Sqlite(path) = &place {
-        folder(path, report);
+    if let Some(file) = &survey.file {
+        folder(file, report);
     }
 }
 
 fn reached(place: &Place, survey: &Survey, report: &mut Report) {
     let what = format!("{} at {}", survey.product, place.shown());
-    match &survey.server {
-        Some(server) if server.reads_only => {
-            report.problem("database", format!("{what} is a standby or read-only"), "let DATABASE_URL name the primary")
+    match (&survey.server, &survey.file) {
+        (Some(server), _) if server.reads_only => {
+            let what = format!("{what} is a standby or read-only");
+            report.problem("database", what, "let DATABASE_URL name the primary");
         }
-        Some(server) if server.is_old => {
+        (Some(server), _) if server.is_old => {
             report.warning("database", format!("{what} is no longer cared for"), "move to Postgres 14 or later");
         }
-        _ if survey.in_use => report.ok("database", format!("{what}, in use by a node now")),
-        _ if !survey.exists => report.ok("database", format!("{what}, which the first node makes")),
+        (_, Some(file)) if file.in_use => report.ok("database", format!("{what}, in use by a node now")),
+        (_, Some(file)) if !file.exists => report.ok("database", format!("{what}, which the first node makes")),
         _ => report.ok("database", what),
     }
 }
@@ -114,14 +115,13 @@ fn of_server(server: &Server, config: &ServeConfig, report: &mut Report) {
 }
 
 /// By trying: rights alone do not tell whether a disk is mounted to be read only.
-fn folder(path: &str, report: &mut Report) {
-    let path = Path::new(path.strip_prefix("sqlite:").unwrap_or(path));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+fn folder(file: &LoneFile, report: &mut Report) {
+    let folder = file.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let trial = there.join(format!(".tertulia-doctor-{}", std::process::id()));
-    let tried = File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial)).and_then(|()| {
-        let files: Vec<PathBuf> = [path.to_owned()].into_iter().filter(|file| file.exists()).collect();
-        files.iter().try_for_each(|file| File::options().write(true).open(file).map(drop))
+    let tried = File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial)).and_then(|()| match file.exists {
+        true => File::options().write(true).open(&file.path).map(drop),
+        false => Ok(()),
     });
     let shown = folder.display();
     match tried {

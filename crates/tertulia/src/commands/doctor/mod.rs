@@ -6,15 +6,16 @@ mod redis;
 mod report;
 
 use crate::config::DoctorConfig;
+use crate::node::StartError;
 use report::Report;
 
 /// Whether there is no problem. Warnings are none.
-pub(crate) async fn run(asked: &DoctorConfig) -> bool {
+pub(crate) async fn run(asked: &DoctorConfig) -> Result<bool, StartError> {
     let mut report = Report::default();
     database::look(&asked.config, &mut report).await;
     redis::look(&asked.config, &mut report).await;
     machine::open_files(asked.connections, &mut report);
     machine::door(asked.config.listen, &mut report).await;
-    print!("{report}");
-    report.is_clear()
+    super::say(&report)?;
+    Ok(report.is_clear())
 }
