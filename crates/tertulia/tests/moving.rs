@@ -43,6 +43,13 @@ impl Place {
         self.run(&["import", file.to_str().unwrap()])
     }
 
+    /// On Postgres.
+    fn epoch(&self) -> String {
+        let database = self.0.rsplit('/').next().unwrap();
+        let told = Postgres::shared().execute(database, "SELECT value FROM settings WHERE key = 'epoch'");
+        told.trim().to_owned()
+    }
+
     fn options(&self) -> NodeOptions {
         NodeOptions::alone(PROGRAM).with("DATABASE_URL", &self.0).with("TERTULIA_SECRET", SECRET)
     }
@@ -143,9 +150,7 @@ async fn a_node_that_runs_meanwhile_notices() {
         ben.say(json!({"type": "join", "room": "lobby", "after": joined["head"], "epoch": joined["epoch"]})).await;
         let answer = ben.expect("joined").await;
         assert_eq!((&answer["reset"], &answer["messages"][0]["text"]), (&json!(true), &json!("before")));
-        let told = Postgres::shared()
-            .execute(cluster.0.rsplit('/').next().unwrap(), "SELECT value FROM settings WHERE key = 'epoch'");
-        (answer["epoch"] == told.trim()).then_some(ben)
+        (answer["epoch"] == cluster.epoch()).then_some(ben)
     });
     let mut ben = returned.await.expect("the node has the epoch of the store");
     assert_eq!(ben.join("moved").await["head"], 700);
@@ -185,8 +190,10 @@ async fn an_import_that_was_killed_is_run_again() {
     assert!(told.complained.contains("read 1200 messages of 1 room, "), "{told:?}");
     told.well();
     assert_eq!(cluster.lines(), laptop.lines());
+    let epoch = cluster.epoch();
     let again = cluster.import(&file);
     assert!(again.complained.contains(", 0 of them new here"), "{again:?}");
+    assert_ne!(cluster.epoch(), epoch, "who was interrupted before the last step takes it now");
 }
 
 /// A room is written as it was at one moment, though people talk and change what they said while it is read.

@@ -133,3 +133,46 @@ fn folder(file: &LoneFile, report: &mut Report) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn report_on(server: Server, flags: &[&str]) -> String {
+        let args = ["tertulia", "doctor"].iter().chain(flags).map(Into::into);
+        let asked = config::read(args).unwrap_or_else(|error| panic!("{error}"));
+        let survey = Survey {
+            product: "Postgres 17.1".into(),
+            schema: Schema::default(),
+            durability: None,
+            server: Some(server),
+            file: None,
+        };
+        let mut report = Report::default();
+        reached(&Place::Postgres("postgres://db/chat".into()), &survey, &mut report);
+        of_server(&server, asked.command.config(), &mut report);
+        report.to_string()
+    }
+
+    #[test]
+    fn a_server_is_judged_by_what_it_says() {
+        let good =
+            Server { is_old: false, reads_only: false, may_migrate: true, clock_ahead_ms: -1999, seats: 97, taken: 85 };
+        assert!(report_on(good, &[]).ends_with("0 problems, 0 warnings\n"));
+        for (server, line) in [
+            (
+                Server { reads_only: true, ..good },
+                "problem  database     Postgres 17.1 at postgres://db/chat is a standby",
+            ),
+            (Server { is_old: true, ..good }, "warning  database "),
+            (Server { taken: 86, ..good }, "warning  connections  11 of 97 free, 12 wanted"),
+            (Server { clock_ahead_ms: 2001, ..good }, "warning  clock        the database's is 2 s ahead of"),
+            (Server { clock_ahead_ms: -90_000, ..good }, "warning  clock        the database's is 90 s behind"),
+        ] {
+            let report = report_on(server, &[]);
+            assert!(report.contains(line), "{line} is not in {report}");
+        }
+        assert!(report_on(good, &["--writers=5"]).contains("13 wanted"));
+    }
+}

@@ -84,3 +84,33 @@ fn buffer(server: &RedisServer, report: &mut Report) {
         Some(bytes) => report.ok(about, format!("a node is cut off when {bytes} bytes wait for it")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_judged_by_what_it_says() {
+        let good = RedisServer {
+            version: "7.4.1".into(),
+            memory_max: 0,
+            eviction: "noeviction".into(),
+            subscriber_buffer: Some(32 * 1024 * 1024),
+        };
+        for (server, line) in [
+            (good.clone(), "ok       redis        Redis 7.4.1 at redis://cache"),
+            (RedisServer { version: "6.2.7".into(), ..good.clone() }, "problem  redis        Redis 6.2.7"),
+            (RedisServer { memory_max: 1000, ..good.clone() }, "warning  redis memory 1000 bytes"),
+            (RedisServer { memory_max: 1000, eviction: "allkeys-lru".into(), ..good.clone() }, "ok       redis memory"),
+            (RedisServer { subscriber_buffer: Some(0), ..good.clone() }, "warning  redis buffer any number"),
+            (RedisServer { subscriber_buffer: Some(1000), ..good.clone() }, "warning  redis buffer a node is cut off"),
+            (RedisServer { subscriber_buffer: None, ..good }, "ok       redis buffer"),
+        ] {
+            let mut report = Report::default();
+            version(&server, "redis://cache", &mut report);
+            memory(&server, &mut report);
+            buffer(&server, &mut report);
+            assert!(report.to_string().contains(line), "{line} is not in {report}");
+        }
+    }
+}
