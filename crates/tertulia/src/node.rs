@@ -1,6 +1,8 @@
 //! One node, from its first line of log to its last.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use gateway::{Gateway, GatewayConfig, GatewayMetrics, Tokens};
 use hub::{Hub, HubConfig, HubMetrics};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGaugeVec, Opts, Registry};
+use proto::RoomName;
 use roomlog::{LaneConfig, RoomLog, RoomLogMetrics};
 use store::{Store, StoreError, StoreView};
 
@@ -17,17 +20,19 @@ use crate::limits;
 use crate::open;
 use crate::signals::{Leave, Signals};
 
-/// Why a node could not start. Each is one sentence that says what to do.
+/// Why a node could not start, or an errand could not be run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("the runtime could not be started: {0}")]
-    Runtime(std::io::Error),
+    Runtime(io::Error),
     #[error(
         "cannot listen on {address}: {error}. Is another node running there? Choose another address with --listen."
     )]
-    Listen { address: SocketAddr, error: std::io::Error },
-    #[error("Postgres could not be reached: {0}. Does it run, and is everything in DATABASE_URL right?")]
-    Unreachable(StoreError),
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("{place} could not be reached: {why}. Does it run, and is everything in DATABASE_URL right?")]
+    Unreachable { place: String, why: String },
+    #[error("{place} cannot be used: {why}")]
+    Unfit { place: String, why: String },
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("REDIS_URL cannot be used: {0}")]
@@ -39,7 +44,22 @@ pub(crate) enum StartError {
     #[error("{0}")]
     Failpoints(String),
     #[error("signals could not be listened for: {0}")]
-    Signals(std::io::Error),
+    Signals(io::Error),
+    #[error("{} cannot be written: {error}", .name.display())]
+    Write { name: PathBuf, error: io::Error },
+    #[error("{} cannot be read: {error}", .name.display())]
+    Read { name: PathBuf, error: io::Error },
+    #[error("there is no room {0} here")]
+    NoSuchRoom(RoomName),
+    #[error("{} {why}", .name.display())]
+    NotAnExport { name: PathBuf, why: String },
+    #[error("{}, line {line}: {why}; what came before it is kept", .name.display())]
+    Line { name: PathBuf, line: u64, why: String },
+    #[error(
+        "the room {room} has other messages here: number {seq} is not the one in the file, before line {line}. Import it into \
+         a store where the room is empty; other rooms can be exported one by one with --room."
+    )]
+    OtherMessages { room: RoomName, seq: u64, line: u64 },
 }
 
 /// Runs a node until it is asked to leave and everybody has gone.
@@ -151,7 +171,7 @@ fn fresh_secret() -> String {
 }
 
 /// An address that can be opened: "all addresses" cannot.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port())),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 pub mod build;
 pub mod client;
 pub mod cluster;
+pub mod errand;
 pub mod haproxy;
 pub mod node;
 pub mod postgres;
