@@ -6,8 +6,10 @@
 mod config;
 mod limits;
 mod logging;
+mod metrics;
 mod node;
 mod open;
+mod runtime;
 mod signals;
 
 use std::process::ExitCode;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusEvent, BusMetrics, LocalBus, RedisBus, RedisConfig};
-use prometheus::Registry;
 use store::{PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store, StoreError, StoreMetrics};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
@@ -33,8 +32,7 @@ pub(crate) fn door(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Opens the store, once it can be reached, and sees that its settings keep what we promise.
-pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<Arc<dyn Store>, StartError> {
-    let metrics = StoreMetrics::register(registry)?;
+pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Store>, StartError> {
     let store: Arc<dyn Store> = match config.database_url.as_deref() {
         Some(url) if is_postgres(url) => Arc::new(postgres(url, config, &metrics).await?),
         Some(url) => Arc::new(sqlite(url, config, &metrics).await?),
@@ -86,9 +84,8 @@ async fn sqlite(path_or_url: &str, config: &ServeConfig, metrics: &StoreMetrics)
 /// Starts the bus. A Redis that is away is no error: the node starts degraded.
 pub(crate) fn bus(
     config: &ServeConfig,
-    registry: &Registry,
+    metrics: BusMetrics,
 ) -> Result<(Arc<dyn Bus>, mpsc::Receiver<BusEvent>), StartError> {
-    let metrics = BusMetrics::register(registry)?;
     let shares_store = config.database_url.as_deref().is_some_and(is_postgres);
     if shares_store != config.redis_url.is_some() {
         tracing::warn!(

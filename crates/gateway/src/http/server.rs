@@ -61,6 +61,7 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) {
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                node.metrics.accept_errors.inc();
                 tokio::time::sleep(PAUSE).await;
             }
         }
