@@ -108,10 +108,10 @@ impl HubMetrics {
             )?,
             gap_fill_seconds: registry.seconds("tertulia_gap_fill_seconds", "Time to read back what was missing.")?,
             bus_lag_seconds: registry
-                .seconds("tertulia_bus_lag_seconds", "From publication on another node to receipt here.")?,
+                .seconds("tertulia_bus_lag_seconds", "From publication on another node to receipt here, as far as their clocks agree.")?,
             deliver_seconds: registry.seconds(
                 "tertulia_deliver_seconds",
-                "From publication, right after the commit, until the last of a room's members here was written to.",
+                "From publication on any node, right after the commit, until the last of a room's members here was written to.",
             )?,
             deliveries: registry.counter("tertulia_deliveries_total", "Messages handed to connections.")?,
             gaps: registry.counters(

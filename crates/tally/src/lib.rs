@@ -110,3 +110,26 @@ fn shown<C: Collector + Clone + 'static>(registry: &Registry, series: C) -> Resu
     registry.register(Box::new(series.clone()))?;
     Ok(series)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_value_of_a_label_is_there_from_the_start() {
+        let registry = Registry::new();
+        registry.counters("visits_total", "Visits.", "door", &["front", "back"]).unwrap();
+        registry.seconds_by("stay_seconds", "How long they stayed.", "door", &["front", "back"]).unwrap();
+        let series: Vec<usize> = registry.gather().iter().map(|family| family.get_metric().len()).collect();
+        assert_eq!(series, [2, 2]);
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let registry = Registry::new();
+        registry.counter("visits_total", "Visits.").unwrap();
+        assert!(registry.counter("visits_total", "Other visits.").is_err());
+    }
+}

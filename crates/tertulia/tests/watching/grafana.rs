@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-
 use testkit::patience;
 
 use crate::watched::{PATIENCE, Watched};

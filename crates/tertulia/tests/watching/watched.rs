@@ -9,7 +9,7 @@ use testkit::haproxy::HaProxy;
 use testkit::patience;
 use testkit::prometheus::Prometheus;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Watched {
     pub(crate) prometheus: Prometheus,
