@@ -15,7 +15,7 @@ const MAKE: &str = "WRITE_DOCS=1 cargo test --locked --workspace --bin tertulia 
 /// Labels whose values the code does not list, and why there are still few of them.
 const OPEN: [(&str, &str); 5] = [
     ("version", "the version that runs"),
-    ("revision", "what it was built from, `unknown` if the builder did not say"),
+    ("revision", "what `TERTULIA_REVISION` was when it was compiled, or `unknown`"),
     ("node", "`--node-name`"),
     (
         "setting",
