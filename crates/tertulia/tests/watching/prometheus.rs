@@ -20,7 +20,7 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 fn runbooks() -> String {
-    read(folder().join("RUNBOOKS.md")) + &read(folder().join("../../docs/operations.md"))
+    read(folder().join("../../docs/operations.md"))
 }
 
 /// What fires, or will if it goes on.

@@ -66,5 +66,9 @@ async fn people_talk(cluster: &Cluster, prometheus: &Prometheus) {
 pub(crate) fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || "_:".contains(letter)));
     let ours = ["tertulia_", "tertulia:", "process_", "haproxy_"];
-    words.filter(|word| ours.iter().any(|prefix| word.starts_with(prefix))).map(str::to_owned).collect()
+    words
+        // A prefix alone (`tertulia:*`) is no name.
+        .filter(|word| ours.iter().any(|prefix| word.len() > prefix.len() && word.starts_with(prefix)))
+        .map(str::to_owned)
+        .collect()
 }
