@@ -51,7 +51,7 @@ impl Inner {
         };
         let lag = (envelope.origin != self.bus.node()).then(|| envelope.age());
         match envelope.body {
-            Body::Entries(entries) => {
+            Body::Entries(entries) | Body::Traced { entries, .. } => {
                 if let Some(lag) = lag {
                     self.metrics.bus_lag_seconds.observe(lag.as_secs_f64());
                 }
