@@ -7,8 +7,8 @@ use bytes::Bytes;
 use proto::{Body, Envelope, NodeId, RoomName};
 use tokio::sync::mpsc;
 
-use crate::Inner;
 use crate::metrics::Cause;
+use crate::{Inner, traced};
 
 impl Inner {
     /// Takes what the bus brings, in order, until the bus ends.
@@ -50,6 +50,9 @@ impl Inner {
             }
         };
         let lag = (envelope.origin != self.bus.node()).then(|| envelope.age());
+        if let Body::Traced { marks, .. } = &envelope.body {
+            room.await_delivery(envelope.epoch, traced::received(&self.config.tracer, &envelope, marks));
+        }
         match envelope.body {
             Body::Entries(entries) | Body::Traced { entries, .. } => {
                 if let Some(lag) = lag {

@@ -13,10 +13,13 @@ use crate::member::Member;
 use crate::presence::Presence;
 use crate::ring::Ring;
 use crate::sequence::Sequence;
+use crate::traced::{self, Delivery};
 use crate::{Batch, Inner};
 
 /// Members written to before a flusher lets others run.
 const MEMBERS_A_TURN: usize = 128;
+/// Traced entries of a room that may wait to be handed over: about as many as may be early. Of more nothing is told.
+const TRACED_MAX: usize = 512;
 
 pub(crate) struct Room {
     pub(crate) name: RoomName,
@@ -42,9 +45,18 @@ pub(crate) struct State {
     pub(crate) looking: bool,
     /// What came since the flusher last looked: it never waits, so this is what comes during one round.
     owed: Vec<Entry>,
+    /// Traced entries that came and were not handed over yet.
+    traced: Vec<Delivery>,
     flushing: bool,
     pins: usize,
     idle_since: Instant,
+}
+
+/// What is handed over at once: to whom, and who wants to know.
+struct Round {
+    batch: Batch,
+    members: Arc<Vec<Arc<Member>>>,
+    traced: Vec<Delivery>,
 }
 
 impl Room {
@@ -59,6 +71,7 @@ impl Room {
                 filling: false,
                 looking: false,
                 owed: Vec::new(),
+                traced: Vec::new(),
                 flushing: false,
                 pins: 0,
                 idle_since: Instant::now(),
@@ -118,6 +131,19 @@ impl Room {
         self.doubts.load(Ordering::Acquire)
     }
 
+    /// Traced entries have come, and are about to be taken: whoever hands them over will say so.
+    pub(crate) fn await_delivery(&self, epoch: Epoch, deliveries: Vec<Delivery>) {
+        let mut state = self.lock();
+        if state.epoch != epoch || state.members.is_empty() {
+            return;
+        }
+        let (known, space) = (state.sequence.known(), TRACED_MAX.saturating_sub(state.traced.len()));
+        // What came before goes out once.
+        let is_new = |rev: u64| rev > known && state.traced.iter().all(|other| other.rev != rev);
+        let new: Vec<Delivery> = deliveries.into_iter().filter(|delivery| is_new(delivery.rev)).take(space).collect();
+        state.traced.extend(new);
+    }
+
     /// Takes entries from the bus and hands on what is ready; whether a number is missing. `None` for entries of another
     /// history than the present one.
     pub(crate) fn take(self: &Arc<Self>, hub: &Arc<Inner>, epoch: Epoch, entries: Vec<Entry>) -> Option<bool> {
@@ -156,34 +182,36 @@ impl Room {
         let small = state.members.len() <= hub.config.inline_members_max;
         drop(state);
         if small {
-            while let Some((batch, members)) = self.next_batch() {
+            while let Some(Round { batch, members, traced }) = self.next_round() {
                 members.iter().for_each(|member| member.deliver(&batch));
-                hub.metrics.delivered(&batch, members.len());
+                hub.delivered(&batch, members.len(), traced);
             }
         } else {
             let (room, hub) = (self.clone(), hub.clone());
             // Not one of the hub's cancellable tasks: a flusher that is dropped half-way would leave a hole.
             hub.tasks.clone().spawn(async move {
-                while let Some((batch, members)) = room.next_batch() {
+                while let Some(Round { batch, members, traced }) = room.next_round() {
                     for turn in members.chunks(MEMBERS_A_TURN) {
                         turn.iter().for_each(|member| member.deliver(&batch));
                         tokio::task::yield_now().await;
                     }
-                    hub.metrics.delivered(&batch, members.len());
+                    hub.delivered(&batch, members.len(), traced);
                 }
             });
         }
     }
 
     /// What has gathered, and who is to have it; with nothing owed, the flusher's work is done.
-    fn next_batch(&self) -> Option<(Batch, Arc<Vec<Arc<Member>>>)> {
+    fn next_round(&self) -> Option<Round> {
         let mut state = self.lock();
         if state.owed.is_empty() {
             state.flushing = false;
             return None;
         }
         let owed = std::mem::take(&mut state.owed);
-        Some((Batch::new(owed), state.members.clone()))
+        let upto = owed.last().map_or(0, |last| last.rev);
+        let traced = state.traced.extract_if(.., |delivery| delivery.rev <= upto).collect();
+        Some(Round { batch: Batch::new(owed), members: state.members.clone(), traced })
     }
 
     /// Shows an ephemeral frame to every member but one.
@@ -205,6 +233,15 @@ impl Room {
     }
 }
 
+impl Inner {
+    fn delivered(&self, batch: &Batch, members: usize, traced: Vec<Delivery>) {
+        self.metrics.delivered(batch, members);
+        if !traced.is_empty() {
+            traced::delivered(&self.config.tracer, traced, batch.entries().len(), members);
+        }
+    }
+}
+
 impl State {
     /// Whether the room stands at a number that was read after its subscription, and so can answer.
     pub(crate) fn is_warm(&self) -> bool {
@@ -217,6 +254,7 @@ impl State {
         self.epoch = epoch;
         self.sequence.restart();
         self.owed.clear();
+        self.traced.clear();
         for member in std::mem::take(&mut self.members).iter() {
             member.shut();
             member.outbox.reset();
@@ -229,7 +267,9 @@ impl State {
     }
 
     fn owe(&mut self, ready: Vec<Entry>) {
-        if !self.members.is_empty() {
+        if self.members.is_empty() {
+            self.traced.clear();
+        } else {
             self.owed.extend(ready);
         }
     }

@@ -9,6 +9,7 @@ mod limits;
 mod logging;
 mod node;
 mod open;
+mod otlp;
 mod signals;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use store::{Store, StoreError, StoreView};
 use crate::config::ServeConfig;
 use crate::limits;
 use crate::open;
+use crate::otlp::{self, Export};
 use crate::signals::{Leave, Signals};
 
 /// Why a node could not start. Each is one sentence that says what to do.
@@ -34,6 +35,8 @@ pub(crate) enum StartError {
     Bus(#[from] BusError),
     #[error("{0} To serve all the same, give --allow-weak-durability.")]
     Weak(String),
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: {0}")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
     #[error("metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("{0}")]
@@ -74,11 +77,13 @@ struct Running {
     hub: Hub,
     bus: Arc<dyn Bus>,
     store: Arc<dyn Store>,
+    traces: Option<Export>,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let registry = Registry::new();
     about_ourselves(&registry, config)?;
+    let (tracer, traces) = otlp::start(config, &registry)?;
     let store = open::store(config, &registry).await?;
     let (bus, events) = open::bus(config, &registry)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
@@ -90,11 +95,11 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         store.clone(),
         bus.clone(),
         view.clone(),
-        &LaneConfig::default(),
+        &LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() },
         RoomLogMetrics::register(&registry)?,
     ));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
-    let hub_config = HubConfig { reads_max, ..HubConfig::default() };
+    let hub_config = HubConfig { reads_max, tracer: tracer.clone(), ..HubConfig::default() };
     let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, HubMetrics::register(&registry)?);
     let gateway_config = GatewayConfig {
         node_name: config.node_name(),
@@ -108,11 +113,12 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         trusted_proxies: config.trusted_proxies.clone(),
         rooms_per_connection: config.rooms_per_connection,
         backlog_bytes: config.backlog_bytes,
+        tracer,
         ..GatewayConfig::default()
     };
     let metrics = GatewayMetrics::register(&registry)?;
     let gateway = Gateway::new(hub.clone(), room_log.clone(), Tokens::new(&secret), gateway_config, metrics, registry);
-    Ok(Running { gateway, room_log, hub, bus, store })
+    Ok(Running { gateway, room_log, hub, bus, store, traces })
 }
 
 impl Running {
@@ -127,6 +133,9 @@ impl Running {
             self.bus.close().await;
             self.hub.close().await;
             self.store.close().await;
+            if let Some(traces) = self.traces {
+                traces.close().await;
+            }
         };
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
         if tokio::time::timeout(left, close).await.is_err() {

@@ -5,6 +5,7 @@ use roomlog::Job;
 use store::{Amendment, Change};
 
 use super::Guest;
+use super::traced::Answering;
 use crate::refusal;
 
 impl Guest {
@@ -24,17 +25,23 @@ impl Guest {
 
     fn amend(&mut self, reference: Option<String>, room: RoomName, seq: u64, change: Change) -> Result<(), Refusal> {
         self.node.send_rate.spend(self.user.id)?;
+        let trace = self.node.config.tracer.begin(if matches!(change, Change::Delete) { "delete" } else { "edit" });
         let amendment = Amendment { room: room.clone(), seq, by: self.user.id, change };
         let (node, conn) = (self.node.clone(), self.conn.clone());
         conn.send_begins();
+        let whole = trace.clone();
         let settle = move |answer: Result<to_client::Kept, _>| {
+            let answering = whole.map(|trace| Answering::begins(&trace, &room, &answer));
             match answer {
                 Ok(kept) => conn.answer_later(&to_client::ack(reference.as_deref(), &room, &kept)),
                 Err(error) => node.refuse(&conn, reference.as_deref(), None, &refusal::of_append(&error)),
             }
             conn.send_ends();
+            if let Some(answering) = answering {
+                answering.ends(&node.config.tracer);
+            }
         };
-        self.node.room_log.submit(Job::Amend(amendment), Box::new(settle));
+        self.node.room_log.submit_traced(Job::Amend(amendment), trace, Box::new(settle));
         Ok(())
     }
 }
