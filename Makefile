@@ -1,6 +1,6 @@
 # The daily tools. What they do is in scripts/, so that it can be read, and run without make.
 .DEFAULT_GOAL := help
-.PHONY: help build run up down status test break audit load fmt clean
+.PHONY: help build run up down status deploy test break audit load fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ down: ## stop that cluster; what was said in it is kept
 
 status: ## show what of that cluster runs
 	scripts/cluster status
+
+deploy: ## replace the nodes of a running compose cluster one after another, and tell what that cost people
+	scripts/deploy $(ARGS)
 
 test: ## everything that must hold before a change goes in
 	scripts/test

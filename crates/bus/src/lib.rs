@@ -19,7 +19,7 @@ pub use event::{BusEvent, Loss};
 pub use local::LocalBus;
 pub use metrics::BusMetrics;
 pub use recent::Recent;
-pub use redis::{BusError, RedisBus, RedisConfig};
+pub use redis::{BusError, RedisBus, RedisConfig, RedisServer, survey};
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -47,15 +47,18 @@ pub(crate) struct State {
     owed: Vec<Entry>,
     /// Traced entries that came and were not handed over yet.
     traced: Vec<Delivery>,
+    /// When the first of it was published, if it came from the bus.
+    owed_since: Option<Instant>,
     flushing: bool,
     pins: usize,
     idle_since: Instant,
 }
 
-/// What is handed over at once: to whom, and who wants to know.
+/// What one turn of the flusher is about.
 struct Round {
     batch: Batch,
     members: Arc<Vec<Arc<Member>>>,
+    since: Option<Instant>,
     traced: Vec<Delivery>,
 }
 
@@ -72,6 +75,7 @@ impl Room {
                 looking: false,
                 owed: Vec::new(),
                 traced: Vec::new(),
+                owed_since: None,
                 flushing: false,
                 pins: 0,
                 idle_since: Instant::now(),
@@ -144,15 +148,21 @@ impl Room {
         state.traced.extend(new);
     }
 
-    /// Takes entries from the bus and hands on what is ready; whether a number is missing. `None` for entries of another
-    /// history than the present one.
-    pub(crate) fn take(self: &Arc<Self>, hub: &Arc<Inner>, epoch: Epoch, entries: Vec<Entry>) -> Option<bool> {
+    /// Takes entries that were published `since`, and hands on what is ready; whether a number is missing. `None` for
+    /// entries of another history than the present one.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        hub: &Arc<Inner>,
+        epoch: Epoch,
+        entries: Vec<Entry>,
+        since: Option<Instant>,
+    ) -> Option<bool> {
         let mut state = self.current(&hub.view);
         if state.epoch != epoch {
             return None;
         }
         let ready = state.sequence.take(entries);
-        state.owe(ready);
+        state.owe(ready, since);
         let gap = state.sequence.has_gap();
         self.flush(hub, state);
         Some(gap)
@@ -168,7 +178,7 @@ impl Room {
         let entries = changes.messages.iter().map(proto::Message::entry);
         let ready = state.sequence.fill(entries, changes.complete_to);
         let count = ready.len();
-        state.owe(ready);
+        state.owe(ready, None);
         self.flush(hub, state);
         count
     }
@@ -182,20 +192,20 @@ impl Room {
         let small = state.members.len() <= hub.config.inline_members_max;
         drop(state);
         if small {
-            while let Some(Round { batch, members, traced }) = self.next_round() {
-                members.iter().for_each(|member| member.deliver(&batch));
-                hub.delivered(&batch, members.len(), traced);
+            while let Some(round) = self.next_round() {
+                round.members.iter().for_each(|member| member.deliver(&round.batch));
+                hub.delivered(round);
             }
         } else {
             let (room, hub) = (self.clone(), hub.clone());
             // Not one of the hub's cancellable tasks: a flusher that is dropped half-way would leave a hole.
             hub.tasks.clone().spawn(async move {
-                while let Some(Round { batch, members, traced }) = room.next_round() {
-                    for turn in members.chunks(MEMBERS_A_TURN) {
-                        turn.iter().for_each(|member| member.deliver(&batch));
+                while let Some(round) = room.next_round() {
+                    for turn in round.members.chunks(MEMBERS_A_TURN) {
+                        turn.iter().for_each(|member| member.deliver(&round.batch));
                         tokio::task::yield_now().await;
                     }
-                    hub.delivered(&batch, members.len(), traced);
+                    hub.delivered(round);
                 }
             });
         }
@@ -208,10 +218,10 @@ impl Room {
             state.flushing = false;
             return None;
         }
-        let owed = std::mem::take(&mut state.owed);
+        let (owed, since) = (std::mem::take(&mut state.owed), state.owed_since.take());
         let upto = owed.last().map_or(0, |last| last.rev);
         let traced = state.traced.extract_if(.., |delivery| delivery.rev <= upto).collect();
-        Some(Round { batch: Batch::new(owed), members: state.members.clone(), traced })
+        Some(Round { batch: Batch::new(owed), members: state.members.clone(), since, traced })
     }
 
     /// Shows an ephemeral frame to every member but one.
@@ -234,10 +244,11 @@ impl Room {
 }
 
 impl Inner {
-    fn delivered(&self, batch: &Batch, members: usize, traced: Vec<Delivery>) {
-        self.metrics.delivered(batch, members);
+    /// A turn is done: everybody has been handed what was owed.
+    fn delivered(&self, Round { batch, members, since, traced }: Round) {
+        self.metrics.delivered(&batch, members.len(), since);
         if !traced.is_empty() {
-            traced::delivered(&self.config.tracer, traced, batch.entries().len(), members);
+            traced::delivered(&self.config.tracer, traced, batch.entries().len(), members.len());
         }
     }
 }
@@ -255,6 +266,7 @@ impl State {
         self.sequence.restart();
         self.owed.clear();
         self.traced.clear();
+        self.owed_since = None;
         for member in std::mem::take(&mut self.members).iter() {
             member.shut();
             member.outbox.reset();
@@ -266,11 +278,12 @@ impl State {
         self.pins > 0
     }
 
-    fn owe(&mut self, ready: Vec<Entry>) {
+    fn owe(&mut self, ready: Vec<Entry>, since: Option<Instant>) {
         if self.members.is_empty() {
             self.traced.clear();
-        } else {
+        } else if !ready.is_empty() {
             self.owed.extend(ready);
+            self.owed_since = self.owed_since.or(since);
         }
     }
 

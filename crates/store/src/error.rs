@@ -19,4 +19,11 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Away(_) | Self::Conflict(_))
     }
+
+    /// What it said, for whoever says the rest.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Away(why) | Self::Conflict(why) | Self::Refused(why) => why,
+        }
+    }
 }

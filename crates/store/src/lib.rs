@@ -1,9 +1,10 @@
 //! The memory of Tertulia: what was said, in which order, for good.
 //!
 //! One trait, [`Store`], with two bodies: Postgres for a cluster, SQLite for a laptop. Both keep the same promises,
-//! and one test suite (`tests/contract.rs`) holds them to it. Everything that knows SQL is in this crate.
+//! and one test suite (`tests/contract/`) holds them to it. [`Archive`] is for whoever carries rooms from one to the other. Everything that knows SQL is in this crate.
 //! Absent on purpose: who is online, Redis, what a frame looks like.
 
+mod archive;
 mod durability;
 mod error;
 mod metrics;
@@ -15,14 +16,18 @@ mod row;
 mod seats;
 mod snapshot;
 mod sqlite;
+mod survey;
 mod view;
 
+pub use archive::{Above, Archive, Record, Records, Restoration, Restored, TextHash};
 pub use durability::Durability;
 pub use error::StoreError;
 pub use metrics::StoreMetrics;
+pub use migrations::{Schema, Step};
 pub use model::{Amendment, Change, Changes, Heads, Outcome, Post, Tail};
 pub use postgres::{PostgresConfig, PostgresStore};
 pub use sqlite::{SqliteConfig, SqliteStore};
+pub use survey::{LoneFile, Server, Survey};
 pub use view::StoreView;
 
 use async_trait::async_trait;

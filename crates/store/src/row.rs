@@ -70,6 +70,14 @@ pub(crate) fn column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// The names of rooms, as we wrote them.
+pub(crate) fn room_names(names: impl IntoIterator<Item = String>) -> Result<Vec<RoomName>, StoreError> {
+    let parse = |name: String| {
+        RoomName::parse(&name).map_err(|_| StoreError::Refused(format!("its room {name:?} was not written by us")))
+    };
+    names.into_iter().map(parse).collect()
+}
+
 /// One more than the limit, to see whether there is more.
 pub(crate) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)

@@ -7,16 +7,18 @@
 use proto::{Epoch, Message, RoomName};
 use sqlx::FromRow;
 
+use crate::archive::{Above, Record, Records};
 use crate::row::{self, Columns};
 use crate::{Changes, StoreError, Tail};
 
 macro_rules! snapshot {
-    ($which:literal, $order:literal) => {
+    ($which:literal, $order:literal $(, $more:literal)?) => {
         concat!(
             "SELECT s.value AS epoch, coalesce(h.head, 0) AS head, m.seq, m.rev, m.id, m.author, m.author_name, m.text, m.at, ",
-            "m.edited_at, m.deleted, m.reply_to ",
-            "FROM settings s LEFT JOIN heads h ON h.room = $1 LEFT JOIN (",
-            "SELECT seq, rev, id, author, author_name, text, at, edited_at, deleted, reply_to FROM messages ",
+            "m.edited_at, m.deleted, m.reply_to " $(, ", m.", $more)?,
+            " FROM settings s LEFT JOIN heads h ON h.room = $1 LEFT JOIN (",
+            "SELECT seq, rev, id, author, author_name, text, at, edited_at, deleted, reply_to " $(, ", ", $more)?,
+            " FROM messages ",
             "WHERE room = $1 AND ", $which, " ORDER BY ", $order, " LIMIT $3) m ON true ",
             "WHERE s.key = 'epoch' ORDER BY m.", $order
         )
@@ -29,6 +31,10 @@ pub(crate) const CHANGES: &str = snapshot!("rev > $2", "rev");
 pub(crate) const NEWEST_CHANGES: &str = snapshot!("rev > (SELECT n.head FROM heads n WHERE n.room = $1) - $2", "rev");
 /// Messages before a place, newest first.
 pub(crate) const BEFORE: &str = snapshot!("seq < $2", "seq DESC");
+/// Whole records, from a place on.
+const RECORDS_BY_SEQ: &str = snapshot!("seq > $2", "seq", "text_hash");
+/// Whole records, changed after a number.
+const RECORDS_BY_REV: &str = snapshot!("rev > $2", "rev", "text_hash");
 
 #[derive(FromRow)]
 pub(crate) struct SnapshotRow {
@@ -76,4 +82,47 @@ impl Snapshot {
         self.messages.reverse();
         Tail { epoch: self.epoch, head: self.head, more, messages: self.messages }
     }
+}
+
+/// A message's row with the hash of its first words; empty where an outer join found none.
+#[derive(FromRow)]
+pub(crate) struct RecordColumns {
+    text_hash: Option<Vec<u8>>,
+    #[sqlx(flatten)]
+    columns: Columns,
+}
+
+impl RecordColumns {
+    pub(crate) fn record(self, room: &RoomName) -> Result<Option<Record>, StoreError> {
+        let (Some(hash), Some(message)) = (self.text_hash, self.columns.message(room)?) else { return Ok(None) };
+        let text_hash = hash.try_into().map_err(|_| {
+            StoreError::Refused(format!("the hash in room {room}, message {}, was not written by us", message.seq))
+        })?;
+        Ok(Some(Record { message, text_hash }))
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct RecordsRow {
+    head: i64,
+    #[sqlx(flatten)]
+    columns: RecordColumns,
+}
+
+/// The statement and the number for it.
+pub(crate) fn records_above(above: Above) -> (&'static str, u64) {
+    match above {
+        Above::Seq(seq) => (RECORDS_BY_SEQ, seq),
+        Above::Rev(rev) => (RECORDS_BY_REV, rev),
+    }
+}
+
+pub(crate) fn records(room: &RoomName, rows: Vec<RecordsRow>, limit: usize) -> Result<Records, StoreError> {
+    let first = rows.first().ok_or_else(|| StoreError::Refused("its settings lack an epoch".into()))?;
+    let head = row::number(first.head);
+    let mut records: Vec<Record> =
+        rows.into_iter().filter_map(|row| row.columns.record(room).transpose()).collect::<Result<_, _>>()?;
+    let more = records.len() > limit;
+    records.truncate(limit);
+    Ok(Records { head, more, records })
 }

@@ -1,45 +1,114 @@
 //! Configuration: flags, environment variables and a file, in this order; each documented once, here.
 
+mod file;
+mod settings;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::parser::ValueSource;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use gateway::Networks;
+use proto::RoomName;
 
+pub(crate) use self::settings::{Setting, Source, Value};
 use crate::logging::LogFormat;
 use crate::otlp;
 
 /// A real-time chat cluster in one binary.
 #[derive(Parser)]
-#[command(name = "tertulia", version, about, subcommand_required = true)]
+#[command(name = "tertulia", version, subcommand_required = true)]
 struct Program {
     #[command(subcommand)]
     command: Command,
 }
 
-/// What the program can do. `serve` is meant when nothing is said.
+/// What the program can do. `serve` is meant when nothing is said. All take the configuration of `serve`.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run a node (the default command).
+    ///
+    /// Alone it keeps its messages in a SQLite file and needs nothing else. With DATABASE_URL=postgres://… and REDIS_URL=redis://…
+    /// any number of nodes form one chat.
     Serve(Box<ServeConfig>),
     /// Ask the node of this machine whether it is alive: leaves with 0 or 1, as container health checks want it.
-    Health {
-        /// Where the node listens.
-        #[arg(long, env = "TERTULIA_LISTEN", default_value = "127.0.0.1:8080")]
-        listen: SocketAddr,
-    },
+    Health(Box<ServeConfig>),
+    /// Look at all that a node would lean on, say what is wrong and what to do. Changes nothing.
+    Doctor(Box<DoctorConfig>),
+    /// Bring the database's schema up to date, as a node does when it starts.
+    Migrate(Box<ServeConfig>),
+    /// Show the settings in force and where each comes from, as a configuration file.
+    Config(Box<ServeConfig>),
+    /// Write a room or all rooms as JSON lines.
+    Export(Box<ExportConfig>),
+    /// Take in rooms that `export` wrote, numbers and all.
+    Import(Box<ImportConfig>),
 }
 
-/// Run a node.
-///
-/// Alone it keeps its messages in a SQLite file and needs nothing else. With DATABASE_URL=postgres://… and REDIS_URL=redis://…
-/// any number of nodes form one chat.
+impl Command {
+    /// The configuration that each of them takes.
+    pub(crate) fn config(&self) -> &ServeConfig {
+        match self {
+            Self::Serve(config) | Self::Health(config) | Self::Migrate(config) | Self::Config(config) => config,
+            Self::Doctor(asked) => &asked.config,
+            Self::Export(asked) => &asked.config,
+            Self::Import(asked) => &asked.config,
+        }
+    }
+
+    fn config_mut(&mut self) -> &mut ServeConfig {
+        match self {
+            Self::Serve(config) | Self::Health(config) | Self::Migrate(config) | Self::Config(config) => config,
+            Self::Doctor(asked) => &mut asked.config,
+            Self::Export(asked) => &mut asked.config,
+            Self::Import(asked) => &mut asked.config,
+        }
+    }
+}
+
+/// `doctor`.
+#[derive(Args)]
+pub(crate) struct DoctorConfig {
+    /// People at once that this node should have room for.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) connections: u64,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// `export`.
+#[derive(Args)]
+pub(crate) struct ExportConfig {
+    /// The room. Default: all of them.
+    #[arg(long, value_parser = room_name)]
+    pub(crate) room: Option<RoomName>,
+
+    /// The file to write, complete or not at all; - for standard output.
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// `import`.
+#[derive(Args)]
+pub(crate) struct ImportConfig {
+    /// The file to read; - for standard input.
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// All settings. Each command takes all of them, so that one configuration does for all.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeConfig {
     /// Address and port to listen on.
-    #[arg(long, env = "TERTULIA_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "TERTULIA_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
 
     /// Where messages are kept: postgres://… or sqlite:path. Default: a SQLite file in the data directory.
@@ -118,6 +187,10 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_ALLOW_WEAK_DURABILITY", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) allow_weak_durability: bool,
 
+    /// Serve even on a database that a newer version has migrated: for going back to this one.
+    #[arg(long, env = "TERTULIA_ALLOW_NEWER_MIGRATIONS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) allow_newer_migrations: bool,
+
     /// How logs are written: human, json, or auto (human on a terminal, JSON otherwise).
     #[arg(long, env = "TERTULIA_LOG_FORMAT", default_value = "auto", value_enum)]
     pub(crate) log_format: LogFormat,
@@ -160,6 +233,14 @@ impl ServeConfig {
     }
 }
 
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "say an address and a port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for all addresses")
+}
+
+fn room_name(name: &str) -> Result<RoomName, String> {
+    RoomName::parse(name).map_err(|refusal| refusal.detail)
+}
+
 fn on_or_off(word: &str) -> Result<bool, String> {
     match word {
         "on" | "true" | "yes" | "1" => Ok(true),
@@ -168,9 +249,15 @@ fn on_or_off(word: &str) -> Result<bool, String> {
     }
 }
 
+/// What was asked for, and where each setting came from.
+pub(crate) struct Asked {
+    pub(crate) command: Command,
+    pub(crate) settings: Vec<Setting>,
+}
+
 /// Reads flags, variables and the file. An error knows how to print itself and which code to leave with; asking for help
 /// is one too.
-pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Command, clap::Error> {
+pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, clap::Error> {
     let mut args: Vec<OsString> = args.collect();
     let names_command = args.get(1).and_then(|first| first.to_str()).is_some_and(|first| {
         matches!(first, "-h" | "--help" | "-V" | "--version" | "help")
@@ -180,62 +267,30 @@ pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Command, clap
         args.insert(1.min(args.len()), "serve".into());
     }
     let mut matches = Program::command().try_get_matches_from(&args)?;
-    if let Some(serve) = matches.subcommand_matches("serve")
-        && let Some(file) = serve.get_one::<PathBuf>("config")
+    let mut file = None;
+    if let Some((_, given)) = matches.subcommand()
+        && let Some(path) = given.get_one::<PathBuf>("config")
     {
-        let from_file = flags_of_file(file, serve)
-            .map_err(|sentence| Program::command().error(clap::error::ErrorKind::ValueValidation, sentence))?;
-        args.splice(2..2, from_file);
+        let found = file::read(path, &serve_settings(), given)
+            .map_err(|sentence| Program::command().error(ErrorKind::ValueValidation, sentence))?;
+        args.splice(2..2, found.flags());
+        file = Some(found);
         matches = Program::command().try_get_matches_from(&args)?;
     }
+    let settings = match matches.subcommand() {
+        Some((_, given)) => settings::told(&serve_settings(), given, file.as_ref()),
+        None => Vec::new(),
+    };
     let mut command = Program::from_arg_matches(&matches)?.command;
-    if let Command::Serve(config) = &mut command {
-        config.forget_empty();
-    }
-    Ok(command)
+    command.config_mut().forget_empty();
+    Ok(Asked { command, settings })
 }
 
-/// The file's keys as flags, without those that a flag or a variable already decided.
-fn flags_of_file(file: &PathBuf, given: &clap::ArgMatches) -> Result<Vec<OsString>, String> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    let table: toml::Table = text.parse().map_err(|error| format!("{shown} is not TOML: {error}"))?;
+/// The settings, as the command line knows them.
+fn serve_settings() -> Vec<Arg> {
     let program = Program::command();
-    let known: Vec<_> = program.find_subcommand("serve").into_iter().flat_map(|serve| serve.get_arguments()).collect();
-    let mut flags = Vec::new();
-    for (key, value) in &table {
-        let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(key.as_str()) && key != "config") else {
-            return Err(format!("{shown}: there is no setting `{key}`; `tertulia serve --help` lists them"));
-        };
-        let decided = given.value_source(arg.get_id().as_str());
-        if matches!(decided, Some(ValueSource::CommandLine | ValueSource::EnvVariable)) {
-            continue;
-        }
-        let is_switch = !arg.get_action().takes_values();
-        match value {
-            toml::Value::Boolean(true) if is_switch => flags.push(format!("--{key}").into()),
-            toml::Value::Boolean(false) if is_switch => {}
-            value => flags.push(
-                format!(
-                    "--{key}={}",
-                    plain(value).ok_or(format!("{shown}: `{key}` must be text, a number, true, false or a list"))?
-                )
-                .into(),
-            ),
-        }
-    }
-    Ok(flags)
-}
-
-fn plain(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text.clone()),
-        toml::Value::Array(items) => items.iter().map(plain).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Boolean(yes) => Some(yes.to_string()),
-        toml::Value::Float(number) => Some(number.to_string()),
-        toml::Value::Datetime(_) | toml::Value::Table(_) => None,
-    }
+    let serve = program.find_subcommand("serve");
+    serve.into_iter().flat_map(clap::Command::get_arguments).filter(|arg| arg.get_long().is_some()).cloned().collect()
 }
 
 #[cfg(test)]
@@ -245,8 +300,8 @@ mod tests {
     fn serve(args: &[&str]) -> Result<ServeConfig, String> {
         let args = std::iter::once("tertulia").chain(args.iter().copied()).map(OsString::from);
         match read(args) {
-            Ok(Command::Serve(config)) => Ok(*config),
-            Ok(_) => Err("another command".to_owned()),
+            Ok(Asked { command: Command::Serve(config), .. }) => Ok(*config),
+            Ok(_) => panic!("another command"),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -32,3 +32,8 @@ pub(crate) fn sockets(config: &ServeConfig) -> usize {
     }
     sockets
 }
+
+/// How many files this process may have open; `None`: no limit.
+pub(crate) fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}

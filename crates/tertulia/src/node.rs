@@ -1,34 +1,38 @@
 //! One node, from its first line of log to its last.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusError};
-use gateway::{Gateway, GatewayConfig, GatewayMetrics, Tokens};
-use hub::{Hub, HubConfig, HubMetrics};
-use prometheus::process_collector::ProcessCollector;
-use prometheus::{IntGaugeVec, Opts, Registry};
-use roomlog::{LaneConfig, RoomLog, RoomLogMetrics};
+use gateway::{Gateway, GatewayConfig, Tokens};
+use hub::{Hub, HubConfig};
+use proto::RoomName;
+use roomlog::{LaneConfig, RoomLog};
 use store::{Store, StoreError, StoreView};
 
 use crate::config::ServeConfig;
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::open;
 use crate::otlp::{self, Export};
 use crate::signals::{Leave, Signals};
 
-/// Why a node could not start. Each is one sentence that says what to do.
+/// Why a node could not start, or an errand could not be run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("the runtime could not be started: {0}")]
-    Runtime(std::io::Error),
+    Runtime(io::Error),
     #[error(
         "cannot listen on {address}: {error}. Is another node running there? Choose another address with --listen."
     )]
-    Listen { address: SocketAddr, error: std::io::Error },
-    #[error("Postgres could not be reached: {0}. Does it run, and is everything in DATABASE_URL right?")]
-    Unreachable(StoreError),
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("{place} could not be reached: {why}. Does it run, and is everything in DATABASE_URL right?")]
+    Unreachable { place: String, why: String },
+    #[error("{place} cannot be used: {why}")]
+    Unfit { place: String, why: String },
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("REDIS_URL cannot be used: {0}")]
@@ -42,7 +46,22 @@ pub(crate) enum StartError {
     #[error("{0}")]
     Failpoints(String),
     #[error("signals could not be listened for: {0}")]
-    Signals(std::io::Error),
+    Signals(io::Error),
+    #[error("{} cannot be written: {error}", .name.display())]
+    Write { name: PathBuf, error: io::Error },
+    #[error("{} cannot be read: {error}", .name.display())]
+    Read { name: PathBuf, error: io::Error },
+    #[error("there is no room {0} here")]
+    NoSuchRoom(RoomName),
+    #[error("{} {why}", .name.display())]
+    NotAnExport { name: PathBuf, why: String },
+    #[error("{}, line {line}: {why}; what came before it is kept", .name.display())]
+    Line { name: PathBuf, line: u64, why: String },
+    #[error(
+        "the room {room} has other messages here: number {seq} is not the one in the file, before line {line}. Import it into \
+         a store where the room is empty; other rooms can be exported one by one with --room."
+    )]
+    OtherMessages { room: RoomName, seq: u64, line: u64 },
 }
 
 /// Runs a node until it is asked to leave and everybody has gone.
@@ -81,26 +100,20 @@ struct Running {
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
-    let registry = Registry::new();
-    about_ourselves(&registry, config)?;
-    let (tracer, traces) = otlp::start(config, &registry)?;
-    let store = open::store(config, &registry).await?;
-    let (bus, events) = open::bus(config, &registry)?;
+    let metrics = Metrics::of_node(&config.node_name())?;
+    let (tracer, traces) = otlp::start(config, metrics.traces)?;
+    let store = open::store(config, metrics.store).await?;
+    let (bus, events) = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
         Some(secret) => secret.clone(),
         None => store.secret(&fresh_secret()).await?,
     };
-    let room_log = Arc::new(RoomLog::start(
-        store.clone(),
-        bus.clone(),
-        view.clone(),
-        &LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() },
-        RoomLogMetrics::register(&registry)?,
-    ));
+    let lanes = LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() };
+    let room_log = Arc::new(RoomLog::start(store.clone(), bus.clone(), view.clone(), &lanes, metrics.room_log));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
     let hub_config = HubConfig { reads_max, tracer: tracer.clone(), ..HubConfig::default() };
-    let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, HubMetrics::register(&registry)?);
+    let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, metrics.hub);
     let gateway_config = GatewayConfig {
         node_name: config.node_name(),
         guests: config.guests,
@@ -116,8 +129,9 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         tracer,
         ..GatewayConfig::default()
     };
-    let metrics = GatewayMetrics::register(&registry)?;
-    let gateway = Gateway::new(hub.clone(), room_log.clone(), Tokens::new(&secret), gateway_config, metrics, registry);
+    let tokens = Tokens::new(&secret);
+    let Metrics { gateway: metrics, registry, .. } = metrics;
+    let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
     Ok(Running { gateway, room_log, hub, bus, store, traces })
 }
 
@@ -145,14 +159,6 @@ impl Running {
     }
 }
 
-fn about_ourselves(registry: &Registry, config: &ServeConfig) -> Result<(), prometheus::Error> {
-    registry.register(Box::new(ProcessCollector::for_self()))?;
-    let opts = Opts::new("tertulia_build_info", "1, with what is running.");
-    let build = IntGaugeVec::new(opts, &["version", "node"])?;
-    build.with_label_values(&[env!("CARGO_PKG_VERSION"), &config.node_name()]).set(1);
-    registry.register(Box::new(build))
-}
-
 /// 32 random bytes in hexadecimal.
 fn fresh_secret() -> String {
     let bytes: [u8; 32] = rand::random();
@@ -160,7 +166,7 @@ fn fresh_secret() -> String {
 }
 
 /// An address that can be opened: "all addresses" cannot.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port())),

@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 
 use bus::{Bus, BusEvent, BusMetrics, LocalBus, RedisBus, RedisConfig};
 use prometheus::Registry;
-use store::{PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store, StoreError, StoreMetrics};
+use store::{
+    Archive, Durability, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError, StoreMetrics,
+};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 use crate::config::ServeConfig;
+use crate::mask;
 use crate::node::StartError;
 
-/// How long an unreachable Postgres is waited for at the start.
+/// How long an unreachable database is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Events that may wait for the hub where there is no Redis.
@@ -32,65 +35,134 @@ pub(crate) fn door(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(ACCEPT_QUEUE)
 }
 
-/// Opens the store, once it can be reached, and sees that its settings keep what we promise.
-pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<Arc<dyn Store>, StartError> {
-    let metrics = StoreMetrics::register(registry)?;
-    let store: Arc<dyn Store> = match config.database_url.as_deref() {
-        Some(url) if is_postgres(url) => Arc::new(postgres(url, config, &metrics).await?),
-        Some(url) => Arc::new(sqlite(url, config, &metrics).await?),
-        None => {
-            let path = config.data_dir.join("tertulia.db");
-            Arc::new(sqlite(&path.to_string_lossy(), config, &metrics).await?)
+/// Where messages are kept.
+pub(crate) enum Place {
+    Postgres(String),
+    Sqlite(String),
+}
+
+impl Place {
+    /// The one that the configuration names.
+    pub(crate) fn of(config: &ServeConfig) -> Self {
+        match &config.database_url {
+            Some(url) if url.starts_with("postgres:") || url.starts_with("postgresql:") => Self::Postgres(url.clone()),
+            Some(url) => Self::Sqlite(url.clone()),
+            None => Self::Sqlite(config.data_dir.join("tertulia.db").to_string_lossy().into_owned()),
         }
-    };
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Fit to be shown.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Sqlite(path) if !path.contains("://") => path.strip_prefix("sqlite:").unwrap_or(path).into(),
+            Self::Postgres(url) | Self::Sqlite(url) => mask::address(url),
+        }
+    }
+
+    /// What a failure to open it means.
+    fn failed(&self, error: StoreError) -> StartError {
+        let (place, why) = (self.shown(), error.why().to_owned());
+        if error.is_passing() { StartError::Unreachable { place, why } } else { StartError::Unfit { place, why } }
+    }
+}
+
+pub(crate) fn postgres_config(config: &ServeConfig) -> PostgresConfig {
+    PostgresConfig {
+        lanes: config.writers,
+        readers: config.readers,
+        allow_newer: config.allow_newer_migrations,
+        ..PostgresConfig::default()
+    }
+}
+
+pub(crate) fn sqlite_config(config: &ServeConfig) -> SqliteConfig {
+    SqliteConfig { readers: config.readers, allow_newer: config.allow_newer_migrations, ..SqliteConfig::default() }
+}
+
+/// Opens the store, once it can be reached, and sees that its settings keep what we promise.
+pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Archive>, StartError> {
+    let store = opened(config, &metrics, false).await?;
     let durability = store.durability().await?;
     metrics.show_durability(&durability);
     for (setting, value) in &durability.settings {
         tracing::info!(setting, value, "durability");
     }
     if !durability.weaknesses.is_empty() {
-        let sentence = durability.weaknesses.join(" ");
+        let sentences = sentences(&durability);
         if !config.allow_weak_durability {
-            return Err(StartError::Weak(sentence));
+            return Err(StartError::Weak(sentences));
         }
-        tracing::warn!("{sentence}");
+        tracing::warn!("{sentences}");
     }
     Ok(store)
 }
 
-fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres:") || url.starts_with("postgresql:")
+/// One sentence for each weakness.
+fn sentences(durability: &Durability) -> String {
+    durability.weaknesses.iter().map(|weakness| format!("{weakness}.")).collect::<Vec<_>>().join(" ")
 }
 
-async fn postgres(url: &str, config: &ServeConfig, metrics: &StoreMetrics) -> Result<PostgresStore, StartError> {
+/// Opens the store only to read from it. Nothing is migrated, and a node may be using it.
+pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Archive>, StartError> {
+    opened(config, &StoreMetrics::register(&Registry::new())?, true).await
+}
+
+async fn opened(
+    config: &ServeConfig,
+    metrics: &StoreMetrics,
+    reads_only: bool,
+) -> Result<Arc<dyn Archive>, StartError> {
+    let place = Place::of(config);
+    let open = async || {
+        let store: Arc<dyn Archive> = match &place {
+            Place::Postgres(url) => {
+                let settings = PostgresConfig { reads_only, ..postgres_config(config) };
+                Arc::new(PostgresStore::open(url, settings, metrics.clone()).await?)
+            }
+            Place::Sqlite(path) => {
+                let settings = SqliteConfig { reads_only, ..sqlite_config(config) };
+                Arc::new(SqliteStore::open(path, settings, metrics.clone()).await?)
+            }
+        };
+        Ok(store)
+    };
+    patiently(open).await.map_err(|error| place.failed(error))
+}
+
+/// Brings the schema up to date, and says what was missing.
+pub(crate) async fn migrate(config: &ServeConfig) -> Result<Vec<Step>, StartError> {
+    let place = Place::of(config);
+    let migrate = async || match &place {
+        Place::Postgres(url) => PostgresStore::migrate(url, &postgres_config(config)).await,
+        Place::Sqlite(path) => SqliteStore::migrate(path, &sqlite_config(config)).await,
+    };
+    patiently(migrate).await.map_err(|error| place.failed(error))
+}
+
+/// Asks again for a while, as long as that can help.
+pub(crate) async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let began = Instant::now();
-    let settings = PostgresConfig { lanes: config.writers, readers: config.readers, ..PostgresConfig::default() };
     loop {
-        match PostgresStore::open(url, settings.clone(), metrics.clone()).await {
-            Ok(store) => return Ok(store),
+        match ask().await {
             Err(error) if error.is_passing() && began.elapsed() < PATIENCE => {
-                tracing::warn!(%error, "Postgres cannot be reached; trying again for 30 s in all");
+                tracing::warn!(%error, "the database cannot be reached; trying again for 30 s in all");
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(error) if error.is_passing() => return Err(StartError::Unreachable(error)),
-            Err(error) => return Err(error.into()),
+            answer => return answer,
         }
     }
-}
-
-async fn sqlite(path_or_url: &str, config: &ServeConfig, metrics: &StoreMetrics) -> Result<SqliteStore, StoreError> {
-    let settings = SqliteConfig { readers: config.readers, ..SqliteConfig::default() };
-    SqliteStore::open(path_or_url, settings, metrics.clone()).await
 }
 
 /// Starts the bus. A Redis that is away is no error: the node starts degraded.
 pub(crate) fn bus(
     config: &ServeConfig,
-    registry: &Registry,
+    metrics: BusMetrics,
 ) -> Result<(Arc<dyn Bus>, mpsc::Receiver<BusEvent>), StartError> {
-    let metrics = BusMetrics::register(registry)?;
-    let shares_store = config.database_url.as_deref().is_some_and(is_postgres);
-    if shares_store != config.redis_url.is_some() {
+    if Place::of(config).is_shared() != config.redis_url.is_some() {
         tracing::warn!(
             "Postgres and Redis belong together: without Redis nodes on one Postgres hear each other only after seconds, and \
              on SQLite there is no other node to hear"
@@ -100,7 +172,10 @@ pub(crate) fn bus(
         let (bus, events) = LocalBus::with_metrics(LOCAL_EVENTS, metrics);
         return Ok((Arc::new(bus), events));
     };
-    let settings = RedisConfig { prefix: config.redis_prefix.clone(), ..RedisConfig::new(url) };
-    let (bus, events) = RedisBus::start(settings, metrics)?;
+    let (bus, events) = RedisBus::start(redis_config(config, url), metrics)?;
     Ok((Arc::new(bus), events))
+}
+
+pub(crate) fn redis_config(config: &ServeConfig, url: &str) -> RedisConfig {
+    RedisConfig { prefix: config.redis_prefix.clone(), ..RedisConfig::new(url) }
 }

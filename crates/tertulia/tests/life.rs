@@ -3,28 +3,26 @@
 // A test fails by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::json;
+use testkit::errand::{self, Errand, SECRET};
 use testkit::node::{Node, NodeOptions};
 use testkit::postgres::Postgres;
 use testkit::process::free_port;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tertulia");
 
-/// Runs the program to its end, which must come soon.
-fn run(args: &[&str], environment: &[(&str, &str)]) -> Output {
-    // Who starts to serve where it should complain is ended, and fails the test by its exit code.
-    let command = ["20", PROGRAM].into_iter().chain(args.iter().copied());
-    Command::new("timeout").args(command).envs(environment.iter().copied()).output().unwrap()
+fn run(args: &[&str], environment: &[(&str, &str)]) -> Errand {
+    errand::run(PROGRAM, args, environment)
 }
 
-/// It must end badly, with one sentence that names what is wrong.
-fn complains(output: &Output, about: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(matches!(output.status.code(), Some(1 | 2)) && said.contains(about), "{about}: {:?} {said}", output.status);
-    assert!(!said.contains("panicked"), "{said}");
+/// It must end badly, with one sentence that names what is wrong, and tell no secret.
+fn complains(errand: &Errand, about: &str) {
+    let said = &errand.complained;
+    assert!(matches!(errand.code, Some(1 | 2)) && said.contains(about), "{about}: {errand:?}");
+    assert!(!said.contains("panicked") && !said.contains(SECRET), "{said}");
+    assert_eq!(said.matches("ERROR").count() + said.matches("error: ").count(), 1, "{said}");
 }
 
 #[tokio::test]
@@ -39,19 +37,72 @@ async fn bad_configuration_ends_with_a_sentence_and_a_code() {
     complains(&run(&["serve", "--otlp-endpoint=https://c:4318"], &[]), "without TLS");
     complains(&run(&["serve"], &[("TERTULIA_TRACE_RATIO", "1%")]), "0 to 1");
     complains(&run(&listen, &[("REDIS_URL", "nonsense://")]), "REDIS_URL");
-    complains(&run(&listen, &[("DATABASE_URL", "mysql://localhost/x")]), "mysql");
+    let elsewhere = format!("mysql://ana:{SECRET}@localhost/x");
+    complains(&run(&listen, &[("DATABASE_URL", &elsewhere)]), "give postgres://user:password@host/database");
+    complains(&run(&listen, &[("DATABASE_URL", "postgres:db")]), "postgres://user:password@host:port/database");
+    let nowhere = Postgres::shared().url("nowhere");
+    complains(&run(&listen, &[("DATABASE_URL", &nowhere)]), "make that database first");
+    let nobody = nowhere.replace("postgres@", &format!("nobody:{SECRET}@"));
+    complains(&run(&listen, &[("DATABASE_URL", &nobody)]), "the user and the password in its address");
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    complains(&run(&["serve", "--listen", &port, "--data-dir", file.to_str().unwrap()], &[]), "file");
+    for closed in [file.to_str().unwrap(), "/proc/tertulia"] {
+        let told = run(&["serve", "--listen", &port, "--data-dir", closed], &[]);
+        complains(&told, "let whoever runs this program write there, or name another place");
+        complains(&told, closed);
+    }
+    // In a folder of its own: a log that was left beside it would make a database of it.
+    let garbage = tempfile::tempdir().unwrap();
+    std::fs::write(garbage.path().join("tertulia.db"), "something else altogether, and long enough to have a head")
+        .unwrap();
+    let here = ["serve", "--listen", &port, "--data-dir", garbage.path().to_str().unwrap()];
+    complains(&run(&here, &[]), "not a database");
     let config = folder.path().join("tertulia.toml");
     std::fs::write(&config, "colour = 'red'").unwrap();
     complains(&run(&["--config", config.to_str().unwrap()], &[]), "colour");
+    std::fs::write(&config, format!("send-rate = 3\nsecret = \"{SECRET}")).unwrap();
+    complains(&run(&["--config", config.to_str().unwrap()], &[]), "line 2");
+    complains(&run(&["serve", "--listen=localhost"], &[]), "such as 127.0.0.1:8080");
 
     let node = Node::start(NodeOptions::alone(PROGRAM)).await;
     let taken = node.address().to_string();
     complains(&run(&["--listen", &taken, "--data-dir", data], &[]), "--listen");
     let in_use = node.folder().join("data");
     complains(&run(&["--listen", &port, "--data-dir", in_use.to_str().unwrap()], &[]), "another");
+}
+
+#[test]
+fn a_database_that_nobody_answers_for_is_waited_for_and_then_named() {
+    let nobody = format!("postgres://ana:{SECRET}@127.0.0.1:{}/chat", free_port());
+    let port = format!("--listen=127.0.0.1:{}", free_port());
+    let told = run(&["serve", &port], &[("DATABASE_URL", &nobody)]);
+    complains(&told, "Does it run, and is everything in DATABASE_URL right?");
+    assert!(told.complained.contains("trying again for 30 s") && told.complained.contains("ana:***@"), "{told:?}");
+}
+
+/// Going back to the version before, after a newer one has migrated the database.
+#[tokio::test]
+async fn data_of_a_newer_version_is_refused_unless_allowed() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let node = Node::start(NodeOptions::alone(PROGRAM).with("DATABASE_URL", &url)).await;
+    node.guest("Ana").await.send("r", "before").await;
+    drop(node);
+    let sql = "INSERT INTO _sqlx_migrations VALUES (9999, 'from tomorrow', now(), true, '\\x00', 0);
+        ALTER TABLE messages ADD COLUMN of_tomorrow text; CREATE TABLE tomorrow (room text)";
+    server.execute(url.rsplit('/').next().unwrap(), sql);
+    let port = format!("--listen=127.0.0.1:{}", free_port());
+    complains(&run(&["serve", &port], &[("DATABASE_URL", &url)]), "--allow-newer-migrations");
+    for allowed in [
+        NodeOptions::alone(PROGRAM).flag("--allow-newer-migrations"),
+        NodeOptions::alone(PROGRAM).with("TERTULIA_ALLOW_NEWER_MIGRATIONS", true),
+    ] {
+        let node = Node::start(allowed.with("DATABASE_URL", &url)).await;
+        let mut ana = node.guest("Ana").await;
+        assert_eq!(ana.join("r").await["messages"][0]["text"], "before");
+        ana.send("r", "after").await;
+        ana.heard("r", &["after"]).await;
+    }
 }
 
 #[tokio::test]

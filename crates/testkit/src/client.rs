@@ -149,6 +149,11 @@ impl Client {
         let word = Uuid::new_v4().to_string();
         self.say(json!({"type": "ping", "ref": word})).await;
         self.expect_where("pong", |frame| frame["ref"] == word.as_str()).await;
+        self.take_heard(kind)
+    }
+
+    /// The frames of a kind that have come and that nobody has asked for. Also once the line is gone.
+    pub fn take_heard(&mut self, kind: &str) -> Vec<Value> {
         let (these, others) = self.waiting.drain(..).partition(|frame| frame["type"] == kind);
         self.waiting = others;
         Vec::from_iter::<VecDeque<Value>>(these)

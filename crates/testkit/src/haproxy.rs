@@ -25,6 +25,14 @@ impl HaProxy {
     /// # Panics
     /// When HAProxy is not installed (`scripts/install-test-tools` brings it) or does not start; with its log.
     pub async fn before(nodes: &[SocketAddr]) -> Self {
+        Self::with(nodes, &[]).await
+    }
+
+    /// The same with settings of the test's own, as in `haproxy/README.md`.
+    ///
+    /// # Panics
+    /// As above.
+    pub async fn with(nodes: &[SocketAddr], settings: &[(&str, &str)]) -> Self {
         let folder = Folder::make(None);
         let (address, inner) = (loopback(), loopback());
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../haproxy/haproxy.cfg");
@@ -34,6 +42,7 @@ impl HaProxy {
         for limit in ["CONNECTS", "CONNECTIONS", "REQUESTS"] {
             command.push(format!("PROXY_{limit}_PER_ADDRESS=1000000"));
         }
+        command.extend(settings.iter().map(|(name, value)| format!("{name}={value}")));
         command.extend(nodes.iter().zip(1..).map(|(node, number)| format!("PROXY_NODE_{number}={node}")));
         // Debian keeps it where only root's path leads.
         command.push(format!("PATH={}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
@@ -53,6 +62,11 @@ impl HaProxy {
     /// The front door.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The inner port, with its metrics: for the operator.
+    pub fn inner(&self) -> SocketAddr {
+        self.inner
     }
 
     /// Has it read its configuration anew, as an operator does: another process takes what comes from now on, and the old one

@@ -1,5 +1,6 @@
 //! A real node: the program itself, as a process.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -178,6 +179,17 @@ impl Node {
 }
 
 impl Node {
+    /// The series of a counter with one label, by the label's value. Those that stand at 0 are left out.
+    pub async fn counted(&self, name: &str) -> BTreeMap<String, u64> {
+        let (_, body) = self.get("/metrics").await.unwrap_or_default();
+        let of = |line: &str| {
+            let (label, value) = line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("\"} ")?;
+            let (_, label) = label.split_once("=\"")?;
+            Some((label.to_owned(), value.parse::<u64>().ok()?))
+        };
+        body.lines().filter_map(of).filter(|(_, value)| *value > 0).collect()
+    }
+
     /// Waits until a metric is as it should be.
     ///
     /// # Panics

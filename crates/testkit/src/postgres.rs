@@ -93,6 +93,16 @@ impl Postgres {
         run(&self.program("psql"), &["-qXAt", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql])
     }
 
+    /// All of a database as SQL, as `pg_dump` gives it to whoever makes backups.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn dump(&self, database: &str) -> String {
+        let dump = run(&self.program("pg_dump"), &["--inserts", "-d", &self.url(database)]);
+        // Without the words that only psql itself knows.
+        dump.lines().filter(|line| !line.starts_with('\\')).map(|line| format!("{line}\n")).collect()
+    }
+
     /// Stops it in an orderly way: open connections are told and cut.
     pub fn stop(&mut self) {
         if let Some(daemon) = self.daemon.take() {

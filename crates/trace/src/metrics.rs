@@ -1,6 +1,7 @@
 //! What tracing counts.
 
 use prometheus::{IntCounter, Registry};
+use tally::Tally;
 
 /// Counters of spans, there from the start also where nothing is traced.
 #[derive(Clone, Debug)]
@@ -17,15 +18,12 @@ impl TraceMetrics {
     /// # Errors
     /// When the registry already has them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let metrics = Self {
-            exported: IntCounter::new("tertulia_trace_spans_exported_total", "Spans that the collector took.")?,
-            dropped: IntCounter::new(
+        Ok(Self {
+            exported: registry.counter("tertulia_trace_spans_exported_total", "Spans that the collector took.")?,
+            dropped: registry.counter(
                 "tertulia_trace_spans_dropped_total",
                 "Spans dropped: too many waited, or the collector did not take them.",
             )?,
-        };
-        registry.register(Box::new(metrics.exported.clone()))?;
-        registry.register(Box::new(metrics.dropped.clone()))?;
-        Ok(metrics)
+        })
     }
 }

@@ -45,7 +45,7 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// Why a bus on Redis could not be made. Redis being away is not among them: the bus starts without it.
+/// Why a bus on Redis could not be made, or asked about itself.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// The address cannot be read. Trying again will not help.
@@ -54,6 +54,9 @@ pub enum BusError {
     /// The prefix would break the names of keys.
     #[error("a prefix of keys is 1 to 64 letters, digits or - _ . and not {0:?}")]
     Prefix(String),
+    /// Nobody is there. A bus starts all the same; only whoever asks is told.
+    #[error("Redis does not answer: {0}")]
+    Away(String),
 }
 
 impl RedisConfig {

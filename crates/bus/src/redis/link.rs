@@ -21,6 +21,8 @@ use super::names::PARTITIONS;
 /// How long a command may take before its sender gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+/// For whoever subscribes to nothing: fred sets places aside for every message that might wait, and uses some itself.
+pub(super) const NO_MESSAGES: usize = 16;
 /// Commands that may wait within fred; ours come in pipelines, each of which counts once.
 const COMMANDS_MAX: usize = 1_024;
 

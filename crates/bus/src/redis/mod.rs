@@ -22,6 +22,7 @@ mod publisher;
 mod pulse;
 mod reader;
 mod recent;
+mod survey;
 mod voice;
 mod wanted;
 
@@ -43,6 +44,7 @@ use self::people::People;
 use self::publisher::Publications;
 use self::pulse::Pulse;
 use self::recent::Writer;
+pub use self::survey::{RedisServer, survey};
 use self::voice::Voice;
 use self::wanted::Wanted;
 use crate::outlet::Outlet;

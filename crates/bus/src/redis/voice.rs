@@ -8,11 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::Shared;
-use super::link::{Backoff, Session};
+use super::link::{Backoff, NO_MESSAGES, Session};
 use crate::metrics::Cause;
-
-/// Nothing is subscribed here, and fred sets places aside for every message that might wait.
-const NO_MESSAGES: usize = 16;
 
 /// The connection of the moment, if there is one.
 pub(super) struct Voice {

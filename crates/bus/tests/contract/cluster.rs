@@ -1,5 +1,6 @@
 //! The same bus on a Redis Cluster of three.
 
+use bus::{BusError, RedisConfig};
 use testkit::redis::{Redis, Reply};
 
 use crate::scene::{DEADLINE, Node, eventually, room, rooms};
@@ -103,4 +104,22 @@ async fn a_slot_that_moves_is_followed() {
         }
     };
     assert_eq!(tokio::time::timeout(DEADLINE, spoken).await.unwrap(), [(lobby[0].clone(), 1)]);
+}
+
+#[tokio::test]
+async fn each_server_tells_about_itself() {
+    let mut servers = cluster().await;
+    servers[1].command(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1000000 0 0"]).await;
+    servers[2].command(&["CONFIG", "SET", "maxmemory", "5000000"]).await;
+    let config = RedisConfig::new(format!("redis-cluster://{}", servers[0].address()));
+    let told = bus::survey(&config).await.unwrap();
+    assert_eq!(told.len(), 3);
+    assert!(told.iter().all(|server| server.major() >= 7 && server.eviction == "noeviction"), "{told:?}");
+    assert_eq!(told.iter().filter(|server| server.subscriber_buffer == Some(1_000_000)).count(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|server| server.memory_max == 5_000_000).count(), 1, "{told:?}");
+
+    let alone = Redis::start().await;
+    assert_eq!(bus::survey(&RedisConfig::new(alone.url())).await.unwrap().len(), 1);
+    servers.iter_mut().for_each(Redis::stop);
+    assert!(matches!(bus::survey(&config).await, Err(BusError::Away(_))));
 }

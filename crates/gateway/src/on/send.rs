@@ -8,6 +8,7 @@ use store::Post;
 
 use super::Guest;
 use super::traced::Answering;
+use crate::metrics::result_of;
 use crate::refusal;
 
 impl Guest {
@@ -39,7 +40,7 @@ impl Guest {
                 Err(error) => {
                     let refusal = refusal::of_append(&error);
                     node.refuse(&conn, reference, Some(&id.to_string()), &refusal);
-                    if refusal.retry_after_ms.is_some() { "unavailable" } else { "rejected" }
+                    result_of(&refusal)
                 }
             };
             node.metrics.sends.with_label_values(&[result]).inc();

@@ -16,6 +16,10 @@ pub struct PostgresConfig {
     pub answer_timeout: Duration,
     /// Longest wait for the migrations at the start, those of other nodes included.
     pub migrate_timeout: Duration,
+    /// Whether data that a newer version has migrated is accepted.
+    pub allow_newer: bool,
+    /// Only to read: nothing is migrated, and a schema that is not up to date is refused.
+    pub reads_only: bool,
 }
 
 impl Default for PostgresConfig {
@@ -26,6 +30,8 @@ impl Default for PostgresConfig {
             acquire_timeout: Duration::from_secs(2),
             answer_timeout: Duration::from_secs(4),
             migrate_timeout: Duration::from_secs(300),
+            allow_newer: false,
+            reads_only: false,
         }
     }
 }

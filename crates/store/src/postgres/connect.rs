@@ -8,8 +8,9 @@ use sqlx::{ConnectOptions, Connection, Row};
 use tokio::time::timeout;
 
 use super::{PostgresConfig, evidence, faults};
+use crate::StoreError;
+use crate::migrations::{self, Schema, Step};
 use crate::seats::Opener;
-use crate::{StoreError, migrations};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/postgres");
 
@@ -98,26 +99,44 @@ async fn introduce(connection: &mut PgConnection, statement: Duration, lock: Dur
     }
 }
 
-/// Brings the schema up to date on a connection of its own: the wait for other nodes' migrations may be long, and a lock left
-/// behind by a failure ends with the connection.
-pub(super) async fn migrate(options: &PgConnectOptions, config: &PostgresConfig) -> Result<(), StoreError> {
-    let connect = PgConnection::connect_with(options);
-    let mut connection = timeout(config.acquire_timeout, connect)
+/// A connection outside of the seats, for what is done once.
+pub(super) async fn connect(options: &PgConnectOptions, config: &PostgresConfig) -> Result<PgConnection, StoreError> {
+    timeout(config.acquire_timeout, PgConnection::connect_with(options))
         .await
         .map_err(|_| StoreError::Away("it does not answer to a new connection".into()))?
-        .map_err(|error| faults::judge(&error).error)?;
+        .map_err(|error| faults::judge(&error).error)
+}
+
+/// Brings the schema up to date on a connection of its own, and says what was missing: the wait for other nodes' migrations
+/// may be long, and a lock left behind by a failure ends with the connection.
+pub(super) async fn migrate(options: &PgConnectOptions, config: &PostgresConfig) -> Result<Vec<Step>, StoreError> {
+    let mut connection = connect(options, config).await?;
     timeout(config.acquire_timeout, introduce(&mut connection, Duration::ZERO, Duration::ZERO))
         .await
         .map_err(|_| StoreError::Away("it does not answer".into()))??;
-    timeout(config.migrate_timeout, async {
-        MIGRATIONS
-            .run(&mut connection)
+    let applied = timeout(config.migrate_timeout, async {
+        let applied = migrations::run(&MIGRATIONS, &mut connection, config.allow_newer)
             .await
             .map_err(|error| migrations::failed(error, |error| faults::judge(error).error))?;
-        super::settings::found(&mut connection).await
+        super::settings::found(&mut connection).await?;
+        Ok::<_, StoreError>(applied)
     })
     .await
     .map_err(|_| StoreError::Away("its migrations do not end".into()))??;
     PgOpener::close(connection).await;
-    Ok(())
+    Ok(applied)
+}
+
+/// How the schema stands. Nothing is changed.
+pub(super) async fn schema(connection: &mut PgConnection) -> Result<Schema, StoreError> {
+    let judge = |error: &sqlx::Error| faults::judge(error).error;
+    let is_there: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| judge(&error))?;
+    let schema = match is_there {
+        true => migrations::found(&MIGRATIONS, connection).await,
+        false => Schema::read(&MIGRATIONS, &[]),
+    };
+    schema.map_err(|error| migrations::failed(error, judge))
 }

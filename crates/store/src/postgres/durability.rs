@@ -5,12 +5,12 @@ use sqlx::FromRow;
 use super::{PostgresStore, rows_of};
 use crate::{Durability, StoreError};
 
-const READ: &str = "
+pub(super) const READ: &str = "
     SELECT current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,
         current_setting('full_page_writes') AS full_page_writes";
 
 #[derive(FromRow)]
-struct Settings {
+pub(super) struct Settings {
     synchronous_commit: String,
     fsync: String,
     full_page_writes: String,

@@ -1,10 +1,12 @@
 //! Whether this is still the history that the epoch speaks of.
 //!
-//! A cluster restored from a dump has another system identifier; one restored to a point in time, and a promoted standby, have
-//! another timeline. Either may lack what was acknowledged, so its numbers may be issued twice: the epoch
+//! A dump restored into another server finds another system identifier there; into the same one, another database or another
+//! table, for what is made anew gets a number of its own. A server that went back to a point in time, and a promoted standby, have
+//! another timeline. Each may lack what was acknowledged, so its numbers may be issued twice: the epoch
 //! changes. This is looked at on every new connection before it serves anybody, because only a new connection can lead to
 //! another server. The timeline is that of the log now being written: the control file's lags behind a promotion by
-//! minutes. A copy of the whole data folder put back is not seen here; the hub sees it when a head falls.
+//! minutes. A copy of the whole data folder put back, and rows put back into the same table, are not seen here; the hub sees it
+//! when a head falls.
 
 use std::sync::Once;
 
@@ -16,15 +18,16 @@ use crate::StoreError;
 
 const LOOK: &str = "
     SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' ||
-        substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS seen,
-        (SELECT value FROM settings WHERE key = 'evidence') AS kept";
+        substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '/' ||
+        (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || 'heads'::regclass::oid AS seen,
+        (SELECT value FROM settings WHERE key = 'history') AS kept";
 
-const KEEP: &str = "INSERT INTO settings (key, value) VALUES ('evidence', $1) ON CONFLICT DO NOTHING";
+const KEEP: &str = "INSERT INTO settings (key, value) VALUES ('history', $1) ON CONFLICT DO NOTHING";
 
 /// The second update waits for the first: of several nodes that see the change, one makes a new epoch.
 const NEW_EPOCH: &str = "
     WITH moved AS (
-        UPDATE settings SET value = $2 WHERE key = 'evidence' AND value = $1 RETURNING key
+        UPDATE settings SET value = $2 WHERE key = 'history' AND value = $1 RETURNING key
     )
     UPDATE settings SET value = $3 WHERE key = 'epoch' AND EXISTS (SELECT FROM moved)";
 

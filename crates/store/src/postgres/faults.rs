@@ -25,7 +25,7 @@ impl From<Fault> for StoreError {
 pub(super) fn judge(error: &sqlx::Error) -> Fault {
     let said = error.to_string();
     match error {
-        sqlx::Error::Database(told) => by_code(told.code().as_deref().unwrap_or_default(), said),
+        sqlx::Error::Database(told) => by_code(told.code().as_deref().unwrap_or_default(), told.message()),
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => {
             Fault { error: StoreError::Away(said), connection_lost: true }
         }
@@ -34,8 +34,8 @@ pub(super) fn judge(error: &sqlx::Error) -> Fault {
 }
 
 /// By SQLSTATE, as Postgres's manual lists them in its appendix of error codes.
-fn by_code(code: &str, said: String) -> Fault {
-    let said = format!("{said} ({code})");
+fn by_code(code: &str, said: &str) -> Fault {
+    let said = format!("{said} ({code}){}", advice(code));
     match code {
         // Serialization failure, deadlock, lock not available.
         "40001" | "40P01" | "55P03" => Fault { error: StoreError::Conflict(said), connection_lost: false },
@@ -49,5 +49,15 @@ fn by_code(code: &str, said: String) -> Fault {
         }
         _ if code.starts_with("08") => Fault { error: StoreError::Away(said), connection_lost: true },
         _ => Fault { error: StoreError::Refused(said), connection_lost: false },
+    }
+}
+
+/// What whoever set this up can do.
+fn advice(code: &str) -> &'static str {
+    match code {
+        "28000" | "28P01" => "; are the user and the password in its address right?",
+        "3D000" => "; make that database first, or correct its name in the address",
+        "42501" => "; give that role the right to do so, or connect as another",
+        _ => "",
     }
 }

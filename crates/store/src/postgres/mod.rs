@@ -3,6 +3,7 @@
 //! Writers have lanes, a connection each; readers share a few others. Nothing here waits for ever: the server is told to
 //! give up before we do, and a server that does not even say so is [`StoreError::Away`] and its connection gone.
 
+mod archive;
 mod config;
 mod connect;
 mod durability;
@@ -10,6 +11,7 @@ mod evidence;
 mod faults;
 mod read;
 mod settings;
+mod survey;
 mod write;
 
 pub use config::PostgresConfig;
@@ -22,6 +24,8 @@ use sqlx::query::Query;
 use tokio::time::timeout;
 
 use self::connect::PgOpener;
+use crate::archive::{Above, Archive, Records, Restoration, Restored};
+use crate::migrations::Step;
 use crate::seats::Seats;
 use crate::snapshot;
 use crate::{Amendment, Changes, Durability, Heads, Outcome, Post, Store, StoreError, StoreMetrics, Tail};
@@ -46,7 +50,12 @@ impl PostgresStore {
     /// server wants other credentials, or its data belongs to a newer version.
     pub async fn open(url: &str, config: PostgresConfig, metrics: StoreMetrics) -> Result<Self, StoreError> {
         let options = connect::options(url)?;
-        connect::migrate(&options, &config).await?;
+        if config.reads_only {
+            let mut connection = connect::connect(&options, &config).await?;
+            connect::schema(&mut connection).await?.refuse_unfinished(config.allow_newer)?;
+        } else {
+            connect::migrate(&options, &config).await?;
+        }
         let seats = |kind, count| Seats::new(PgOpener::new(&options, &config, kind), count, config.acquire_timeout);
         let store = Self {
             lanes: (0..config.lanes.max(1)).map(|_| seats(connect::Kind::Lane, 1)).collect(),
@@ -54,10 +63,18 @@ impl PostgresStore {
             config,
             metrics,
         };
-        for lane in &store.lanes {
+        for lane in store.lanes.iter().filter(|_| !store.config.reads_only) {
             lane.take().await?.give_back();
         }
         Ok(store)
+    }
+
+    /// Only applies what is missing, and says what that was.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn migrate(url: &str, config: &PostgresConfig) -> Result<Vec<Step>, StoreError> {
+        connect::migrate(&connect::options(url)?, config).await
     }
 
     /// One statement, one answer, or a connection less.
@@ -147,7 +164,7 @@ impl Store for PostgresStore {
     }
 
     async fn rotate_epoch(&self, old: Epoch) -> Result<Epoch, StoreError> {
-        self.metrics.watch(&self.metrics.settings, self.replace_epoch(old)).await
+        self.metrics.watch(&self.metrics.settings, self.rotate(old)).await
     }
 
     async fn secret(&self, candidate: &str) -> Result<String, StoreError> {
@@ -163,5 +180,20 @@ impl Store for PostgresStore {
             lane.close().await;
         }
         self.readers.close().await;
+    }
+}
+
+#[async_trait]
+impl Archive for PostgresStore {
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
+        self.list_rooms(after, limit).await
+    }
+
+    async fn records(&self, room: &RoomName, above: Above, limit: usize) -> Result<Records, StoreError> {
+        self.read_records(room, above, limit).await
+    }
+
+    async fn restore(&self, restoration: &Restoration<'_>) -> Result<Restored, StoreError> {
+        self.put_back(restoration).await
     }
 }

@@ -7,7 +7,7 @@ use proto::Epoch;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 
-use super::{PostgresStore, faults, rows_of};
+use super::{PgQuery, PostgresStore, faults, rows_of};
 use crate::{StoreError, row};
 
 const FOUND: &str = "INSERT INTO settings (key, value) VALUES ('epoch', $1) ON CONFLICT DO NOTHING";
@@ -31,15 +31,18 @@ pub(super) fn fresh_epoch() -> Epoch {
     Epoch(rand::random())
 }
 
+/// A new epoch in the place of `old`, if that is still in force.
+pub(super) fn epoch_after(old: Epoch) -> PgQuery {
+    sqlx::query(REPLACE_EPOCH).bind(old.to_string()).bind(fresh_epoch().to_string())
+}
+
 impl PostgresStore {
     pub(super) async fn read_epoch(&self) -> Result<Epoch, StoreError> {
         row::epoch(&self.setting("epoch").await?)
     }
 
-    pub(super) async fn replace_epoch(&self, old: Epoch) -> Result<Epoch, StoreError> {
-        let fresh = fresh_epoch().to_string();
-        let query = sqlx::query(REPLACE_EPOCH).bind(old.to_string()).bind(fresh);
-        self.ask(&self.readers, query).await?;
+    pub(super) async fn rotate(&self, old: Epoch) -> Result<Epoch, StoreError> {
+        self.ask(&self.readers, epoch_after(old)).await?;
         self.read_epoch().await
     }
 

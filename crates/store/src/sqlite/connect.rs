@@ -6,8 +6,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection};
 
 use super::{SqliteConfig, faults};
+use crate::StoreError;
+use crate::migrations::{self, Schema, Step};
 use crate::seats::Opener;
-use crate::{StoreError, migrations};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/sqlite");
 
@@ -51,6 +52,20 @@ impl Opener for SqliteOpener {
     }
 }
 
-pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    MIGRATIONS.run(connection).await.map_err(|error| migrations::failed(error, faults::judge))
+pub(super) async fn migrate(connection: &mut SqliteConnection, config: &SqliteConfig) -> Result<Vec<Step>, StoreError> {
+    let applied = migrations::run(&MIGRATIONS, connection, config.allow_newer).await;
+    applied.map_err(|error| migrations::failed(error, faults::judge))
+}
+
+/// How the schema stands. Nothing is changed.
+pub(super) async fn schema(connection: &mut SqliteConnection) -> Result<Schema, StoreError> {
+    let is_there: bool = sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| faults::judge(&error))?;
+    let schema = match is_there {
+        true => migrations::found(&MIGRATIONS, connection).await,
+        false => Schema::read(&MIGRATIONS, &[]),
+    };
+    schema.map_err(|error| migrations::failed(error, faults::judge))
 }

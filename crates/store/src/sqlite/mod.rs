@@ -6,6 +6,7 @@
 //! There is no evidence of a restored copy here, as Postgres gives it: a file looks the same wherever it came from. Whoever
 //! puts a backup back restarts the node, and with it go the positions that its clients' connections held.
 
+mod archive;
 mod config;
 mod connect;
 mod durability;
@@ -13,6 +14,7 @@ mod faults;
 mod file;
 mod read;
 mod settings;
+mod survey;
 mod write;
 
 pub use config::SqliteConfig;
@@ -24,7 +26,9 @@ use parking_lot::Mutex;
 use proto::{Epoch, RoomName};
 
 use self::connect::{Kind, SqliteOpener};
-use crate::seats::Seats;
+use crate::archive::{Above, Archive, Records, Restoration, Restored};
+use crate::migrations::Step;
+use crate::seats::{Opener, Seats};
 use crate::snapshot;
 use crate::{Amendment, Changes, Durability, Heads, Outcome, Post, Store, StoreError, StoreMetrics, Tail};
 
@@ -44,15 +48,37 @@ impl SqliteStore {
     /// [`StoreError::Refused`] when the file cannot be made or read, belongs to another process, or to a newer version.
     pub async fn open(path_or_url: &str, config: SqliteConfig, metrics: StoreMetrics) -> Result<Self, StoreError> {
         let path = file::path(path_or_url)?;
-        let lock = file::own(&path)?;
-        let writer = Seats::new(SqliteOpener::new(&path, &config, Kind::Writer), 1, config.busy_timeout);
-        let mut seat = writer.take().await?;
-        connect::migrate(&mut seat.connection).await?;
-        settings::found(&mut seat.connection).await?;
-        seat.give_back();
-        let readers =
-            Seats::new(SqliteOpener::new(&path, &config, Kind::Reader), config.readers.max(1), config.busy_timeout);
-        Ok(Self { writer, readers, lock: Mutex::new(Some(lock)), metrics })
+        let seats = |kind, count| Seats::new(SqliteOpener::new(&path, &config, kind), count, config.busy_timeout);
+        let (writer, readers) = (seats(Kind::Writer, 1), seats(Kind::Reader, config.readers.max(1)));
+        let lock = if config.reads_only {
+            file::must_exist(&path)?;
+            let mut seat = readers.take().await?;
+            connect::schema(&mut seat.connection).await?.refuse_unfinished(config.allow_newer)?;
+            seat.give_back();
+            None
+        } else {
+            let lock = file::own(&path)?;
+            let mut seat = writer.take().await?;
+            connect::migrate(&mut seat.connection, &config).await?;
+            settings::found(&mut seat.connection).await?;
+            seat.give_back();
+            Some(lock)
+        };
+        Ok(Self { writer, readers, lock: Mutex::new(lock), metrics })
+    }
+
+    /// Only applies what is missing, and says what that was.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn migrate(path_or_url: &str, config: &SqliteConfig) -> Result<Vec<Step>, StoreError> {
+        let path = file::path(path_or_url)?;
+        let _lock = file::own(&path)?;
+        let mut connection = SqliteOpener::new(&path, config, Kind::Writer).open().await?;
+        let applied = connect::migrate(&mut connection, config).await?;
+        settings::found(&mut connection).await?;
+        SqliteOpener::close(connection).await;
+        Ok(applied)
     }
 }
 
@@ -102,7 +128,7 @@ impl Store for SqliteStore {
     }
 
     async fn rotate_epoch(&self, old: Epoch) -> Result<Epoch, StoreError> {
-        self.metrics.watch(&self.metrics.settings, self.replace_epoch(old)).await
+        self.metrics.watch(&self.metrics.settings, self.rotate(old)).await
     }
 
     async fn secret(&self, candidate: &str) -> Result<String, StoreError> {
@@ -118,5 +144,20 @@ impl Store for SqliteStore {
         self.readers.close().await;
         self.writer.close().await;
         self.lock.lock().take();
+    }
+}
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
+        self.list_rooms(after, limit).await
+    }
+
+    async fn records(&self, room: &RoomName, above: Above, limit: usize) -> Result<Records, StoreError> {
+        self.read_records(room, above, limit).await
+    }
+
+    async fn restore(&self, restoration: &Restoration<'_>) -> Result<Restored, StoreError> {
+        self.put_back(restoration).await
     }
 }

@@ -7,6 +7,8 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
 use super::{SqliteStore, faults};
 use crate::{StoreError, row};
 
+type SqliteQuery = Query<'static, Sqlite, SqliteArguments>;
+
 const FOUND: &str = "INSERT INTO settings (key, value) VALUES ('epoch', $1) ON CONFLICT DO NOTHING";
 const REPLACE_EPOCH: &str = "UPDATE settings SET value = $2 WHERE key = 'epoch' AND value = $1";
 const OFFER_SECRET: &str = "INSERT INTO settings (key, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING";
@@ -22,13 +24,18 @@ fn fresh_epoch() -> String {
     Epoch(rand::random()).to_string()
 }
 
+/// A new epoch in the place of `old`, if that is still in force.
+pub(super) fn epoch_after(old: Epoch) -> SqliteQuery {
+    sqlx::query(REPLACE_EPOCH).bind(old.to_string()).bind(fresh_epoch())
+}
+
 impl SqliteStore {
     pub(super) async fn read_epoch(&self) -> Result<Epoch, StoreError> {
         row::epoch(&self.setting("epoch").await?)
     }
 
-    pub(super) async fn replace_epoch(&self, old: Epoch) -> Result<Epoch, StoreError> {
-        self.write_setting(sqlx::query(REPLACE_EPOCH).bind(old.to_string()).bind(fresh_epoch())).await?;
+    pub(super) async fn rotate(&self, old: Epoch) -> Result<Epoch, StoreError> {
+        self.write_setting(epoch_after(old)).await?;
         self.read_epoch().await
     }
 
@@ -37,7 +44,7 @@ impl SqliteStore {
         self.setting("secret").await
     }
 
-    async fn write_setting(&self, query: Query<'static, Sqlite, SqliteArguments>) -> Result<(), StoreError> {
+    async fn write_setting(&self, query: SqliteQuery) -> Result<(), StoreError> {
         let mut seat = self.writer.take().await?;
         query.execute(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
         seat.give_back();

@@ -177,6 +177,32 @@ async fn a_standby_is_away_and_its_promotion_begins_one_new_epoch() {
     assert!(epochs.contains(&nodes[2].epoch().await.unwrap()), "and it stays");
 }
 
+/// Guards against numbers that are given twice after a backup was put back where it came from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_restored_into_the_same_server_begins_a_new_epoch() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let store = open(&url, Duration::from_secs(5)).await.unwrap();
+    ana_says(&store, "lobby", ["one"]).await;
+    let old = store.epoch().await.unwrap();
+    let dump = server.dump(name_of(&url));
+    ana_says(&store, "lobby", ["lost"]).await;
+    store.close().await;
+    let again = open(&url, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(again.epoch().await.unwrap(), old, "nothing has happened yet");
+    again.close().await;
+
+    // In its place: the tables are dropped and made anew. Beside it: in a database of its own.
+    let beside = server.database();
+    server.execute(name_of(&url), "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    for restored in [&url, &beside] {
+        server.execute(name_of(restored), &dump);
+        let store = open(restored, Duration::from_secs(5)).await.unwrap();
+        assert_ne!(store.epoch().await.unwrap(), old, "{restored}");
+        assert_eq!(everything(&store, "lobby").await.len(), 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_weak_setting_is_named_and_left_as_it_is() {
     let server = Postgres::shared();
@@ -211,6 +237,29 @@ async fn who_cannot_be_served_is_told_why() {
     let sql = "INSERT INTO _sqlx_migrations VALUES (9999, 'from tomorrow', now(), true, '\\x00', 0)";
     server.execute(name_of(&url), sql);
     assert!(why(&url).await.to_string().contains("newer version"));
+    let going_back = PostgresConfig { allow_newer: true, ..PostgresConfig::default() };
+    assert_eq!(PostgresStore::migrate(&url, &going_back).await.unwrap(), []);
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&url, going_back, metrics()).await.unwrap());
+    ana_says(&store, "lobby", ["one"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_leaves_no_trace() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let survey = PostgresStore::survey(&url, &PostgresConfig::default()).await.unwrap();
+    assert!(survey.product.starts_with("Postgres ") && survey.schema.applied.is_empty());
+    let about = survey.server.unwrap();
+    assert!(about.may_migrate && !about.reads_only && about.seats > 0 && about.clock_ahead_ms.abs() < 60_000);
+    let reader = PostgresConfig { reads_only: true, ..PostgresConfig::default() };
+    let error = PostgresStore::open(&url, reader.clone(), metrics()).await.err().unwrap();
+    assert!(error.to_string().contains("`tertulia migrate`"), "{error}");
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(server.execute(name_of(&url), tables).trim(), "0");
+
+    let applied = PostgresStore::migrate(&url, &PostgresConfig::default()).await.unwrap();
+    assert_eq!(applied, survey.schema.pending);
+    assert!(PostgresStore::open(&url, reader, metrics()).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

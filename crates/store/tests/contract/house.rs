@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use proto::{Message, MessageId, PersonName, RoomName, Text, User, UserId};
 use store::{
-    Amendment, Change, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store, StoreMetrics,
+    Amendment, Archive, Change, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store,
+    StoreMetrics,
 };
 use tempfile::TempDir;
 use testkit::postgres::Postgres;
@@ -16,7 +17,7 @@ pub enum House {
     /// As many nodes as one likes.
     Postgres { url: String },
     /// One node, which callers share: a file serves no second one.
-    Sqlite { folder: TempDir, node: OnceCell<Arc<dyn Store>> },
+    Sqlite { folder: TempDir, node: OnceCell<Arc<dyn Archive>> },
 }
 
 impl House {
@@ -29,13 +30,18 @@ impl House {
     }
 
     pub async fn node(&self) -> Arc<dyn Store> {
+        self.archive().await
+    }
+
+    /// The same node, for whoever carries rooms.
+    pub async fn archive(&self) -> Arc<dyn Archive> {
         match self {
             Self::Postgres { url } => Arc::new(postgres(url).await),
             Self::Sqlite { folder, node } => {
                 let open = async || {
                     let path = folder.path().join("rooms.db");
                     let store = SqliteStore::open(path.to_str().unwrap(), SqliteConfig::default(), metrics()).await;
-                    Arc::new(store.unwrap()) as Arc<dyn Store>
+                    Arc::new(store.unwrap()) as Arc<dyn Archive>
                 };
                 node.get_or_init(open).await.clone()
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use store::{SqliteConfig, SqliteStore, Store, StoreError};
+use store::{SqliteConfig, SqliteStore, Store, StoreError, Survey};
 use tempfile::TempDir;
 
 use crate::house::*;
@@ -72,4 +72,35 @@ async fn the_data_of_a_newer_version_is_left_alone() {
         .unwrap();
     connection.close().await.unwrap();
     assert!(refusal(path).await.contains("newer version"));
+    let going_back = SqliteConfig { allow_newer: true, ..SqliteConfig::default() };
+    assert_eq!(SqliteStore::migrate(path, &going_back).await.unwrap(), []);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path, going_back, metrics()).await.unwrap());
+    ana_says(&store, "lobby", ["one"]).await;
+}
+
+#[tokio::test]
+async fn a_reader_may_look_beside_the_node_and_makes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("rooms.db");
+    let path = path.to_str().unwrap();
+    let reader = SqliteConfig { reads_only: true, ..SqliteConfig::default() };
+    let look = async || SqliteStore::open(path, reader.clone(), metrics()).await;
+    assert!(look().await.is_err_and(|error| error.to_string().contains("there is no file")));
+    let survey = async || SqliteStore::survey(path, &SqliteConfig::default()).await.unwrap();
+    let state = |survey: &Survey| survey.file.as_ref().map(|file| (file.exists, file.in_use));
+    let before = survey().await;
+    assert_eq!((state(&before), before.schema.applied.len()), (Some((false, false)), 0));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    std::fs::write(path, "").unwrap();
+    assert!(look().await.is_err_and(|error| error.to_string().contains("`tertulia migrate`")));
+
+    let node = open(path).await.unwrap();
+    ana_says(&node, "lobby", ["one"]).await;
+    let beside = survey().await;
+    assert_eq!((state(&beside), beside.schema.pending.len()), (Some((true, true)), 0));
+    let beside: Arc<dyn Store> = Arc::new(look().await.unwrap());
+    assert_eq!(words(&everything(&beside, "lobby").await), ["one"]);
+    beside.close().await;
+    node.close().await;
+    assert_eq!(state(&survey().await), Some((true, false)));
 }

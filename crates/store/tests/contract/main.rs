@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod amending;
+mod archive;
 mod bad_days;
 mod house;
 mod lone_file;
@@ -78,6 +79,17 @@ promises! {
         all_nodes_agree_on_a_secret_and_keep_it
         a_commit_waits_for_the_disk
         every_series_exists_from_the_start
+    }
+    archive {
+        rooms_are_told_in_the_order_of_their_bytes
+        records_come_by_place_or_by_change
+        a_room_is_the_same_in_another_store
+        ids_are_known_by_their_first_words_in_another_store
+        only_the_epoch_that_was_meant_ends
+        a_room_with_something_else_is_left_as_it_is
+        numbers_are_kept_free_for_what_is_still_to_come
+        what_went_on_stays_and_what_is_newer_comes
+        as_many_records_as_one_likes_go_at_once
     }
     model {
         any_sequence_of_calls_ends_where_a_plain_model_ends

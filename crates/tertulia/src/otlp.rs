@@ -11,7 +11,6 @@ use http::Uri;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::SpanExporter as _;
-use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -41,8 +40,7 @@ pub(crate) struct Export {
 }
 
 /// Where traces go: nowhere, unless a collector is named.
-pub(crate) fn start(config: &ServeConfig, registry: &Registry) -> Result<(Tracer, Option<Export>), StartError> {
-    let metrics = TraceMetrics::register(registry)?;
+pub(crate) fn start(config: &ServeConfig, metrics: TraceMetrics) -> Result<(Tracer, Option<Export>), StartError> {
     let Some(collector) = &config.otlp_endpoint else { return Ok((Tracer::default(), None)) };
     let exporter = exporter(collector, config)?;
     let (tracer, spans) = Tracer::on(config.trace_ratio, QUEUE, metrics.clone());
