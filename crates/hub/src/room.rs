@@ -219,8 +219,7 @@ impl Room {
             return None;
         }
         let (owed, since) = (std::mem::take(&mut state.owed), state.owed_since.take());
-        let upto = owed.last().map_or(0, |last| last.rev);
-        let traced = state.traced.extract_if(.., |delivery| delivery.rev <= upto).collect();
+        let traced = state.traced_in(&owed);
         Some(Round { batch: Batch::new(owed), members: state.members.clone(), since, traced })
     }
 
@@ -285,6 +284,15 @@ impl State {
             self.owed.extend(ready);
             self.owed_since = self.owed_since.or(since);
         }
+    }
+
+    /// Those of the traced entries that go out with these, or were folded into them.
+    fn traced_in(&mut self, owed: &[Entry]) -> Vec<Delivery> {
+        if self.traced.is_empty() {
+            return Vec::new(); // mostly, and then this look is all it costs
+        }
+        let upto = owed.last().map_or(0, |last| last.rev);
+        self.traced.extract_if(.., |delivery| delivery.rev <= upto).collect()
     }
 
     pub(crate) fn attach(&mut self, make: impl FnOnce(usize) -> Member) -> Arc<Member> {
