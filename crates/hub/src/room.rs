@@ -45,16 +45,16 @@ pub(crate) struct State {
     pub(crate) looking: bool,
     /// What came since the flusher last looked: it never waits, so this is what comes during one round.
     owed: Vec<Entry>,
-    /// When the first of it was published, if it came from the bus.
-    owed_since: Option<Instant>,
     /// Traced entries that came and were not handed over yet.
     traced: Vec<Delivery>,
+    /// When the first of it was published, if it came from the bus.
+    owed_since: Option<Instant>,
     flushing: bool,
     pins: usize,
     idle_since: Instant,
 }
 
-/// What one turn of the flusher is about: what is handed over, to whom, and who wants to know.
+/// What one turn of the flusher is about.
 struct Round {
     batch: Batch,
     members: Arc<Vec<Arc<Member>>>,
@@ -74,8 +74,8 @@ impl Room {
                 filling: false,
                 looking: false,
                 owed: Vec::new(),
-                owed_since: None,
                 traced: Vec::new(),
+                owed_since: None,
                 flushing: false,
                 pins: 0,
                 idle_since: Instant::now(),
@@ -219,8 +219,7 @@ impl Room {
             return None;
         }
         let (owed, since) = (std::mem::take(&mut state.owed), state.owed_since.take());
-        let upto = owed.last().map_or(0, |last| last.rev);
-        let traced = state.traced.extract_if(.., |delivery| delivery.rev <= upto).collect();
+        let traced = state.traced_in(&owed);
         Some(Round { batch: Batch::new(owed), members: state.members.clone(), since, traced })
     }
 
@@ -244,6 +243,7 @@ impl Room {
 }
 
 impl Inner {
+    /// A turn is done: everybody has been handed what was owed.
     fn delivered(&self, Round { batch, members, since, traced }: Round) {
         self.metrics.delivered(&batch, members.len(), since);
         if !traced.is_empty() {
@@ -264,8 +264,8 @@ impl State {
         self.epoch = epoch;
         self.sequence.restart();
         self.owed.clear();
-        self.owed_since = None;
         self.traced.clear();
+        self.owed_since = None;
         for member in std::mem::take(&mut self.members).iter() {
             member.shut();
             member.outbox.reset();
@@ -284,6 +284,15 @@ impl State {
             self.owed.extend(ready);
             self.owed_since = self.owed_since.or(since);
         }
+    }
+
+    /// Those of the traced entries that go out with these, or were folded into them.
+    fn traced_in(&mut self, owed: &[Entry]) -> Vec<Delivery> {
+        if self.traced.is_empty() {
+            return Vec::new(); // mostly, and then this look is all it costs
+        }
+        let upto = owed.last().map_or(0, |last| last.rev);
+        self.traced.extract_if(.., |delivery| delivery.rev <= upto).collect()
     }
 
     pub(crate) fn attach(&mut self, make: impl FnOnce(usize) -> Member) -> Arc<Member> {

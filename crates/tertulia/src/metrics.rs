@@ -23,7 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) room_log: RoomLogMetrics,
     pub(crate) hub: HubMetrics,
     pub(crate) gateway: GatewayMetrics,
-    pub(crate) trace: TraceMetrics,
+    pub(crate) traces: TraceMetrics,
 }
 
 impl Metrics {
@@ -36,7 +36,7 @@ impl Metrics {
             room_log: RoomLogMetrics::register(&registry)?,
             hub: HubMetrics::register(&registry)?,
             gateway: GatewayMetrics::register(&registry)?,
-            trace: TraceMetrics::register(&registry)?,
+            traces: TraceMetrics::register(&registry)?,
             registry,
         })
     }

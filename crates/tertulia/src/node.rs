@@ -101,7 +101,7 @@ struct Running {
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let metrics = Metrics::of_node(&config.node_name())?;
-    let (tracer, traces) = otlp::start(config, metrics.trace)?;
+    let (tracer, traces) = otlp::start(config, metrics.traces)?;
     let store = open::store(config, metrics.store).await?;
     let (bus, events) = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
