@@ -13,6 +13,7 @@ pub mod haproxy;
 pub mod node;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod redis;
 pub mod replica;
