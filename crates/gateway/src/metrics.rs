@@ -4,8 +4,8 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Re
 use proto::{Code, Refusal};
 use tally::Tally;
 
-/// The doors. The label of `tertulia_connections`.
-const TRANSPORTS: [&str; 1] = ["websocket"];
+/// The doors: the native one, and that of Socket.IO, whatever carries it. The label of `tertulia_connections`.
+const TRANSPORTS: [&str; 2] = ["websocket", "socketio"];
 
 /// Why connections end. The label of `tertulia_disconnects_total`.
 const ENDS: [&str; 9] = ["client", "lost", "idle", "protocol", "no_hello", "slow", "drain", "reset", "unauthorized"];
@@ -33,6 +33,7 @@ pub struct GatewayMetrics {
     pub(crate) backlog_bytes: IntGauge,
     pub(crate) slow_closes: IntCounter,
     pub(crate) draining: IntGauge,
+    pub(crate) foreign_sids: IntCounter,
 }
 
 impl GatewayMetrics {
@@ -86,6 +87,10 @@ impl GatewayMetrics {
             slow_closes: registry
                 .counter("tertulia_slow_closes_total", "Readers told goodbye because too much waited.")?,
             draining: registry.gauge("tertulia_draining", "1 while this node is leaving.")?,
+            foreign_sids: registry.counter(
+                "tertulia_socketio_foreign_sids_total",
+                "Socket.IO requests for sessions that are not here: ended, or begun on another node.",
+            )?,
         })
     }
 }
