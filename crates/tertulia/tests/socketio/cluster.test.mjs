@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { Tertulia } from '../../../../web/tertulia.js';
 import { Stage } from '../../../../web/tests/stage.mjs';
-import { connected, everybodyLeaves, fresh, guest, LIBRARIES, numbers, person, plain, required, tutorial, until, URLS } from './people.mjs';
+import { connected, everybodyLeaves, guest, LIBRARIES, numbers, person, plain, required, tutorial, until, URLS } from './people.mjs';
 import { path, program, PYTHON } from './programs.mjs';
 
 const door = required('TERTULIA_DOOR');
@@ -68,7 +68,7 @@ test('nodes go, people stay', async () => {
   };
   const everybodySays = (what) =>
     Promise.all([
-      ...all.filter(({ socket }) => socket.io.opts.library !== old).map((one, i) => say(one, `${what} of ${i}`)),
+      ...all.map((one, i) => say(one, `${what} of ${i}`)),
       ...natives.map((chat, i) => {
         said.push(`${what} of native ${i}`);
         return chat.send(ROOM, `${what} of native ${i}`);
