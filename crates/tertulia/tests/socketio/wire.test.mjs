@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { everybodyLeaves, fresh, isTertulia, until } from './people.mjs';
 import { ask, poller, SEPARATOR, socket } from './wire.mjs';
 
@@ -95,6 +96,16 @@ describe('polling', () => {
     assert.equal((await session.poll())[0], 400);
   });
 
+  test('a poll that the client gives up ends the session', async () => {
+    const session = await poller();
+    const given = new AbortController();
+    const poll = ask({ sid: session.sid }, { signal: given.signal });
+    await pause(100); // until it hangs there: nobody says when
+    given.abort();
+    await poll.catch(() => {});
+    await until('the session is over', async () => (await ask({ sid: session.sid }, { signal: AbortSignal.timeout(500) }).catch(() => ({}))).status === 400);
+  });
+
   test('more than the limit is refused', async () => {
     const session = await poller();
     const [status] = await session.post(`4${'x'.repeat(session.open.maxPayload)}`);
@@ -166,7 +177,7 @@ describe('Socket.IO', () => {
     const ws = socket();
     await ws.packet('0');
     ws.send('40/nowhere,');
-    assert.equal(typeof JSON.parse((await ws.packet('44/nowhere,')).slice('44/nowhere,'.length)).message, 'string');
+    assert.equal(await ws.packet('44/nowhere,'), '44/nowhere,{"message":"Invalid namespace"}');
     ws.send(connect(fresh()));
     await ws.packet('40');
   });
@@ -212,6 +223,14 @@ describe('Socket.IO', () => {
     test(`${wrong} before any namespace ends the connection`, async () => {
       const ws = socket();
       await ws.packet('0');
+      ws.send(wrong);
+      await ws.closes();
+    });
+  }
+
+  for (const wrong of ['4abc', '49', '42{}', '42abc["chat message","text","key"]', 'abc']) {
+    test(`${wrong} in a namespace ends the connection`, async () => {
+      const ws = await entered();
       ws.send(wrong);
       await ws.closes();
     });
