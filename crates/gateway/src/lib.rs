@@ -17,6 +17,7 @@ mod node;
 mod on;
 mod places;
 mod refusal;
+mod socketio;
 mod tokens;
 mod ws;
 

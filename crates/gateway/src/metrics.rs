@@ -6,6 +6,9 @@ use proto::Code;
 /// Bounds of all time histograms, in seconds.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
+/// The doors: the native one, and that of Socket.IO, whatever carries it. The label of `tertulia_connections`.
+pub(crate) const TRANSPORTS: [&str; 2] = ["websocket", "socketio"];
+
 /// Why connections end. The label of `tertulia_disconnects_total`.
 pub(crate) const ENDS: [&str; 9] =
     ["client", "lost", "idle", "protocol", "no_hello", "slow", "drain", "reset", "unauthorized"];
@@ -31,6 +34,7 @@ pub struct GatewayMetrics {
     pub(crate) backlog_bytes: IntGauge,
     pub(crate) slow_closes: IntCounter,
     pub(crate) draining: IntGauge,
+    pub(crate) foreign_sids: IntCounter,
 }
 
 impl GatewayMetrics {
@@ -46,11 +50,11 @@ impl GatewayMetrics {
             Ok::<_, prometheus::Error>(counters)
         };
         let connections = IntGaugeVec::new(Opts::new("tertulia_connections", "Open connections."), &["transport"])?;
-        connections.with_label_values(&["websocket"]).set(0);
+        TRANSPORTS.iter().for_each(|transport| connections.with_label_values(&[transport]).set(0));
         let codes = Code::ALL.map(Code::as_str);
         let metrics = Self {
             connections,
-            connects: counters("tertulia_connects_total", "Connections opened.", "transport", &["websocket"])?,
+            connects: counters("tertulia_connects_total", "Connections opened.", "transport", &TRANSPORTS)?,
             disconnects: counters("tertulia_disconnects_total", "Connections ended, by reason.", "reason", &ENDS)?,
             sends: counters("tertulia_sends_total", "Messages sent by clients, by result.", "result", &SENDS)?,
             refusals: counters("tertulia_refusals_total", "Requests refused, by code.", "code", &codes)?,
@@ -71,6 +75,10 @@ impl GatewayMetrics {
                 "Readers told goodbye because too much waited.",
             )?,
             draining: IntGauge::new("tertulia_draining", "1 while this node is leaving.")?,
+            foreign_sids: IntCounter::new(
+                "tertulia_socketio_foreign_sids_total",
+                "Socket.IO requests for sessions that are not on this node: ended here, or begun on another.",
+            )?,
         };
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.send_ack_seconds.clone()))?;
@@ -78,6 +86,7 @@ impl GatewayMetrics {
         registry.register(Box::new(metrics.backlog_bytes.clone()))?;
         registry.register(Box::new(metrics.slow_closes.clone()))?;
         registry.register(Box::new(metrics.draining.clone()))?;
+        registry.register(Box::new(metrics.foreign_sids.clone()))?;
         Ok(metrics)
     }
 }

@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 use crate::http::server;
 use crate::limits::{Addresses, Admission, SendRate};
 use crate::places::Places;
+use crate::socketio::sessions::Sessions;
+use crate::socketio::{self, Engine};
 use crate::ws::connections::Connections;
 use crate::ws::out::Conn;
 use crate::{GatewayConfig, GatewayMetrics, Tokens};
@@ -53,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) registry: Registry,
     pub(crate) connections: Connections,
+    pub(crate) sessions: Sessions,
+    pub(crate) engine: Engine,
     pub(crate) places: Arc<Places>,
     pub(crate) addresses: Addresses,
     pub(crate) admission: Admission,
@@ -79,6 +83,8 @@ impl Gateway {
             metrics,
             registry,
             connections: Connections::default(),
+            sessions: Sessions::default(),
+            engine: socketio::engine(),
             places: Places::new(config.sockets, config.connections_per_address),
             addresses: Addresses::default(),
             admission: Admission::new(config.connect_rate),
@@ -97,6 +103,8 @@ impl Gateway {
         node.spawn(server::serve(node.clone(), listener));
         let watch = node.clone();
         node.spawn(async move { watch.connections.watch(watch.config.hello_wait, watch.config.heartbeat).await });
+        let watch = node.clone();
+        node.spawn(async move { watch.sessions.watch(watch.config.hello_wait).await });
         let tidy = node.clone();
         node.spawn(async move {
             loop {
@@ -119,19 +127,26 @@ impl Gateway {
             tokio::time::sleep(GONE.min(within / 4)).await;
         }
         node.set_phase(Phase::Gone);
-        let all = node.connections.all();
-        tracing::info!(connections = all.len(), "saying goodbye");
+        let (all, sessions) = (node.connections.all(), node.sessions.all());
+        let count = all.len() + sessions.len();
+        tracing::info!(connections = count, "saying goodbye");
         // Half of what is left is for the goodbyes, half for reading them.
         let left = deadline.saturating_duration_since(Instant::now());
-        let pause = BETWEEN_GOODBYES.min(left / 2 / (all.len() as u32).max(1));
+        let pause = BETWEEN_GOODBYES.min(left / 2 / (count as u32).max(1));
         for turn in all.chunks(16) {
             turn.iter().for_each(|conn| conn.ask_to_drain());
             tokio::time::sleep(pause * turn.len() as u32).await;
         }
-        drop(all);
+        for turn in sessions.chunks(16) {
+            turn.iter().for_each(|session| session.ask_to_drain());
+            tokio::time::sleep(pause * turn.len() as u32).await;
+        }
+        drop((all, sessions));
         let left = deadline.saturating_duration_since(Instant::now());
-        if tokio::time::timeout(left, node.connections.emptied()).await.is_err() {
-            tracing::warn!(connections = node.connections.len(), "some did not go in time and are cut off");
+        let emptied = async { tokio::join!(node.connections.emptied(), node.sessions.emptied()) };
+        if tokio::time::timeout(left, emptied).await.is_err() {
+            let connections = node.connections.len() + node.sessions.len();
+            tracing::warn!(connections, "some did not go in time and are cut off");
         }
         node.stop.cancel();
     }
@@ -139,7 +154,7 @@ impl Gateway {
 
 impl Node {
     /// Starts a task that ends with the node.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
     }
 

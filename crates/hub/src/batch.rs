@@ -1,5 +1,8 @@
 //! What a room owes its members, gathered.
 
+use std::any::Any;
+use std::sync::OnceLock;
+
 use bytes::{Bytes, BytesMut};
 use proto::Entry;
 
@@ -8,13 +11,14 @@ use proto::Entry;
 pub struct Batch {
     entries: Vec<Entry>,
     wire: Bytes,
+    other: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Batch {
     /// Gathers entries that rise by `rev`. A lone frame is shared as it is.
     pub fn new(entries: Vec<Entry>) -> Self {
         let wire = gather(&entries);
-        Self { entries, wire }
+        Self { entries, wire, other: OnceLock::new() }
     }
 
     /// The entries, rising by `rev`.
@@ -25,6 +29,12 @@ impl Batch {
     /// Their frames, one after another, as a WebSocket wants them.
     pub fn wire(&self) -> &Bytes {
         &self.wire
+    }
+
+    /// The same entries as another door wants them: made by the first member that asks, shared by the rest. `None` if what is
+    /// there was made for a third kind of door; there is none so far.
+    pub fn other<T: Any + Send + Sync>(&self, make: impl FnOnce(&[Entry]) -> T) -> Option<&T> {
+        self.other.get_or_init(|| Box::new(make(&self.entries))).downcast_ref()
     }
 
     /// What is left for somebody who has everything up to a number: all of it (as `Err`, nothing to make), a part, or nothing.

@@ -36,7 +36,7 @@ use std::sync::atomic::AtomicBool;
 
 use bus::{Bus, BusEvent};
 use parking_lot::Mutex;
-use proto::{Body, Envelope, RoomName, User, to_client};
+use proto::{Body, Envelope, Frame, RoomName, User, UserId, to_client};
 use store::{Store, StoreError, StoreView};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -124,8 +124,12 @@ impl Hub {
 
     /// Tells a room's other members, everywhere, that somebody is writing.
     pub fn typing(&self, room: &RoomName, user: &User) {
-        let body = Body::Typing { user: user.id, frame: to_client::typing(room, user) };
-        self.inner.publish(room, body);
+        self.whisper(room, user.id, to_client::typing(room, user));
+    }
+
+    /// Shows a frame to a room's other members, everywhere, as far as they keep up.
+    pub fn whisper(&self, room: &RoomName, from: UserId, frame: Frame) {
+        self.inner.publish(room, Body::Typing { user: from, frame });
     }
 
     /// The messages before a `seq`, or the newest, oldest first; [`PageRead::more`] says whether there are older ones.

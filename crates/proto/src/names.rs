@@ -65,6 +65,11 @@ impl RoomName {
         }
         Ok(Self(name.into()))
     }
+
+    /// A channel beside the room, where nothing is kept. Nobody can ask for it: `~` is outside the alphabet.
+    pub fn beside(&self, what: &str) -> Self {
+        Self(format!("{self}~{what}").into())
+    }
 }
 
 shared_text!(RoomName);

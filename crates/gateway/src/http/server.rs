@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,12 +23,14 @@ use crate::address;
 use crate::config::GatewayConfig;
 use crate::node::Node;
 use crate::places::{NoPlace, Place};
-use crate::ws::handshake;
+use crate::socketio;
 
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
 /// How long the last answer of a connection may take.
 const FINISH: Duration = Duration::from_secs(5);
+/// The same where that is a poll: it is answered by the engine's ping at the latest.
+const POLL: Duration = Duration::from_secs(5).saturating_add(socketio::PING_INTERVAL);
 /// How long nothing is accepted after the system refused: out of files, mostly.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -37,6 +40,8 @@ pub(crate) struct Peer {
     /// In its canonical form.
     pub(crate) address: IpAddr,
     pub(crate) place: Arc<Place>,
+    /// Whether a poll waits for something to say.
+    pub(crate) polls: Arc<AtomicBool>,
 }
 
 /// The node's addresses.
@@ -46,7 +51,13 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         router = router.route(path, get(page::file));
     }
     router
-        .route("/ws", any(handshake::upgrade))
+        .route("/ws", any(socketio::door::either))
+        .route("/ws/", any(socketio::door::only_engines))
+        .route("/socket.io", any(socketio::door::enter))
+        .route("/socket.io/", any(socketio::door::enter))
+        .route("/ws/socket.io/", any(socketio::door::enter))
+        .route("/socket.io/socket.io.js", get(socketio::script::script))
+        .route("/socket.io/socket.io.min.js", get(socketio::script::script))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -79,7 +90,7 @@ async fn admit(node: &Arc<Node>, router: &Router, stream: TcpStream, address: Ip
     match node.places.enter(counted, &node.stop, || turned_away("displaced")).await {
         Ok((place, gone)) => {
             let bounds = Bounds::of(&node.config);
-            let peer = Peer { address, place: Arc::new(place) };
+            let peer = Peer { address, place: Arc::new(place), polls: Arc::default() };
             let connection = connection(router.clone(), stream, peer, bounds);
             node.tasks.spawn(gone.run_until_cancelled_owned(Box::pin(connection)));
         }
@@ -113,6 +124,7 @@ async fn connection(router: Router, stream: TcpStream, peer: Peer, bounds: Bound
     }
     // Answers do not pile up for who asks and does not read: the next request is looked at once the answer before it is written,
     // as long as hyper's `pipeline_flush` is left alone.
+    let polls = peer.polls.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let checked = strict::check(&request);
         request.extensions_mut().insert(peer.clone());
@@ -136,7 +148,8 @@ async fn connection(router: Router, stream: TcpStream, peer: Peer, bounds: Bound
         () = tokio::time::sleep(bounds.life) => {
             // An answer under way is finished, if it is taken.
             serving.as_mut().graceful_shutdown();
-            let Ok(served) = tokio::time::timeout(FINISH, serving).await else { return };
+            let finish = if polls.load(Ordering::Relaxed) { POLL } else { FINISH };
+            let Ok(served) = tokio::time::timeout(finish, serving).await else { return };
             served
         }
     };

@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::ws::out::Conn;
 
 /// A guest of this name, whom nobody has met before: names are not unique, ids are.
-pub(super) fn with_name(node: &Node, name: PersonName) -> Result<User, Refusal> {
+pub(crate) fn with_name(node: &Node, name: PersonName) -> Result<User, Refusal> {
     if !node.config.guests {
         return Err(Refusal::new(Code::Unauthorized, "guests are not let in here"));
     }
@@ -15,7 +15,7 @@ pub(super) fn with_name(node: &Node, name: PersonName) -> Result<User, Refusal> 
 }
 
 /// The guest to whom this token was given, on whatever node.
-pub(super) fn with_token(node: &Node, token: &str) -> Result<User, Refusal> {
+pub(crate) fn with_token(node: &Node, token: &str) -> Result<User, Refusal> {
     if !node.config.guests {
         return Err(Refusal::new(Code::Unauthorized, "guests are not let in here"));
     }

@@ -1,7 +1,7 @@
 //! What may be asked, a file each. A stranger may only say hello; everything else is asked by a guest.
 
 mod amend;
-mod hello;
+pub(crate) mod hello;
 mod history;
 mod join;
 mod leave;

@@ -20,6 +20,7 @@ use super::session;
 use crate::address;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
+use crate::limits::AddressSlot;
 use crate::node::{Node, Phase};
 use crate::places::Held;
 
@@ -29,31 +30,30 @@ pub(crate) async fn upgrade(
     Extension(peer): Extension<Peer>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    let key = websocket_key(&request)?;
-    let headers = request.headers();
-    let accept = derive_accept_key(key.as_bytes());
-    check_origin(&node, headers)?;
-    if node.phase() == Phase::Gone {
-        return Err(turn_away(&node, "draining", StatusCode::SERVICE_UNAVAILABLE, "this node is leaving", 1));
+    let mut response = switching(&request)?;
+    if wants_subprotocol(request.headers()) {
+        let name = HeaderValue::from_static(proto::SUBPROTOCOL);
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
     }
-    if let Err(wait) = node.admission.admit() {
-        let seconds = (wait + Duration::from_millis(999)).as_secs();
-        return Err(turn_away(&node, "rate", StatusCode::SERVICE_UNAVAILABLE, "too many come at once", seconds));
-    }
-    let held = take_place(&node, &peer, request.headers())?;
-    let subprotocol = wants_subprotocol(request.headers());
+    check_origin(&node, request.headers())?;
+    let_in(&node)?;
+    let slot = address_slot(&node, &peer, request.headers())?;
+    keep_place(&node, &peer)?;
+    let held = Held::new(peer.place.clone(), slot);
     let on_upgrade = hyper::upgrade::on(&mut request);
     node.tasks.spawn(begin(node.clone(), on_upgrade, held));
+    Ok(response)
+}
 
+/// The answer to a request that may become a WebSocket.
+pub(crate) fn switching(request: &Request) -> Result<Response, Problem> {
+    let accept = derive_accept_key(websocket_key(request)?.as_bytes());
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     *response.body_mut() = Body::empty();
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).map_err(|_| bad_key())?);
-    if subprotocol {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(proto::SUBPROTOCOL));
-    }
     Ok(response)
 }
 
@@ -124,7 +124,7 @@ fn wants_subprotocol(headers: &HeaderMap) -> bool {
 }
 
 /// Browsers say which page connects. Only our own and those on the list may; whoever is not a browser says nothing.
-fn check_origin(node: &Node, headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn check_origin(node: &Node, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let good = origin.to_str().is_ok_and(|origin| is_allowed(origin, host, &node.config.allowed_origins));
@@ -142,15 +142,30 @@ fn is_allowed(origin: &str, host: Option<&str>, allowed: &[String]) -> bool {
     own || allowed.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(origin))
 }
 
-fn take_place(node: &Node, peer: &Peer, headers: &HeaderMap) -> Result<Held, Problem> {
-    let address = address::counted(address::of_client(peer.address, headers, &node.config.trusted_proxies));
-    let Some(slot) = node.addresses.enter(address, node.config.connections_per_address) else {
-        return Err(turn_away(node, "address", StatusCode::TOO_MANY_REQUESTS, "too many connections from here", 5));
-    };
-    if peer.place.keep().is_err() {
-        return Err(turn_away(node, "full", StatusCode::SERVICE_UNAVAILABLE, "this node is full", 5));
+/// Lets a newcomer in, if the node is not leaving and not too many come at once.
+pub(crate) fn let_in(node: &Node) -> Result<(), Problem> {
+    if node.phase() == Phase::Gone {
+        return Err(turn_away(node, "draining", StatusCode::SERVICE_UNAVAILABLE, "this node is leaving", 1));
     }
-    Ok(Held::new(peer.place.clone(), slot))
+    node.admission.admit().map_err(|wait| {
+        let seconds = (wait + Duration::from_millis(999)).as_secs();
+        turn_away(node, "rate", StatusCode::SERVICE_UNAVAILABLE, "too many come at once", seconds)
+    })
+}
+
+/// A place among the connections of the client's address.
+pub(crate) fn address_slot(node: &Node, peer: &Peer, headers: &HeaderMap) -> Result<AddressSlot, Problem> {
+    let address = address::counted(address::of_client(peer.address, headers, &node.config.trusted_proxies));
+    node.addresses
+        .enter(address, node.config.connections_per_address)
+        .ok_or_else(|| turn_away(node, "address", StatusCode::TOO_MANY_REQUESTS, "too many connections from here", 5))
+}
+
+/// The socket becomes a WebSocket's for good.
+pub(crate) fn keep_place(node: &Node, peer: &Peer) -> Result<(), Problem> {
+    peer.place
+        .keep()
+        .map_err(|_| turn_away(node, "full", StatusCode::SERVICE_UNAVAILABLE, "this node is full", 5))
 }
 
 fn turn_away(node: &Node, reason: &'static str, status: StatusCode, detail: &str, seconds: u64) -> Problem {

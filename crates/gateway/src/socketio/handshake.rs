@@ -1,0 +1,159 @@
+//! What a client says of itself when it connects: in `auth`, or in the query for those that have none.
+
+use axum::extract::Query;
+use axum::http::Uri;
+use proto::{Code, PersonName, Refusal, RoomName, User, UserId};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::node::Node;
+use crate::on::hello;
+
+/// Where people are who name no room.
+const ROOM: &str = "general";
+/// What people are called who give no name.
+const NAME: &str = "anonymous";
+/// The highest offset that every client can hold.
+const OFFSET_MAX: u64 = 1 << 53;
+
+/// The values that mean something here. Each may be missing, and anything may be in it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Values {
+    username: Value,
+    token: Value,
+    room: Value,
+    #[serde(rename = "serverOffset")]
+    server_offset: Value,
+}
+
+/// Who somebody is, where, and up to where they have heard.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) user: User,
+    pub(super) room: RoomName,
+    pub(super) offset: Option<u64>,
+}
+
+impl Values {
+    pub(super) fn of_query(uri: &Uri) -> Self {
+        Query::try_from_uri(uri).map(|Query(values)| values).unwrap_or_default()
+    }
+
+    /// These values of `auth`, and what they leave open as the query says.
+    pub(super) fn or(auth: Option<&RawValue>, query: &Self) -> Result<Self, Refusal> {
+        let mut values: Self = match auth.map(|raw| serde_json::from_str(raw.get())) {
+            Some(values) => values.map_err(|_| Refusal::field("auth", "an object"))?,
+            None => Self::default(),
+        };
+        for (value, other) in [
+            (&mut values.username, &query.username),
+            (&mut values.token, &query.token),
+            (&mut values.room, &query.room),
+            (&mut values.server_offset, &query.server_offset),
+        ] {
+            if is_absent(value) {
+                value.clone_from(other);
+            }
+        }
+        Ok(values)
+    }
+
+    /// Who that is: the guest of a token, or a new one.
+    pub(super) fn known(&self, node: &Node) -> Result<Known, Refusal> {
+        let user = match text(&self.token, "token")? {
+            Some(token) => hello::with_token(node, token)?,
+            None => hello::with_name(node, PersonName::parse(text(&self.username, "username")?.unwrap_or(NAME))?)?,
+        };
+        let room = RoomName::parse(text(&self.room, "room")?.unwrap_or(ROOM))?;
+        Ok(Known { user, room, offset: offset(&self.server_offset)? })
+    }
+}
+
+fn is_absent(value: &Value) -> bool {
+    value.is_null() || value == ""
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> Result<Option<&'a str>, Refusal> {
+    match value {
+        value if is_absent(value) => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        _ => Err(Refusal::field(name, "a string")),
+    }
+}
+
+/// An offset as a number or as the string that clients are given.
+pub(super) fn offset(value: &Value) -> Result<Option<u64>, Refusal> {
+    let offset = match value {
+        value if is_absent(value) => return Ok(None),
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => number.as_u64(),
+        _ => None,
+    };
+    let offset = offset.filter(|offset| *offset <= OFFSET_MAX);
+    offset.map(Some).ok_or_else(|| Refusal::field("serverOffset", "a number that is not negative"))
+}
+
+/// The same guest under a name given later.
+pub(super) fn renamed(user: &User, name: &str) -> Result<User, Refusal> {
+    Ok(User { id: user.id, name: PersonName::parse(name)? })
+}
+
+/// Who is counted under a name: whoever comes back with it is the same person returning.
+pub(super) fn person(room: &RoomName, name: PersonName) -> User {
+    User { id: UserId(derived(&["person", room.as_str(), name.as_str()])), name }
+}
+
+/// An id made of some words, always the same one for the same words.
+pub(super) fn derived(words: &[&str]) -> Uuid {
+    use sha2::{Digest, Sha256};
+    let mut digest = Sha256::new();
+    for word in words {
+        // With their lengths, so that no two lists of words run together.
+        digest.update((word.len() as u64).to_le_bytes());
+        digest.update(word);
+    }
+    let digest = digest.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
+}
+
+/// A refusal of what is asked before anybody is let in.
+pub(super) fn twice() -> Refusal {
+    Refusal::new(Code::AlreadyWelcome, "a connection is in one namespace")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_offset_may_be_a_number_or_a_string() {
+        for (value, wanted) in [(json!(0), Some(0)), (json!("12"), Some(12)), (json!(null), None), (json!(""), None)] {
+            assert_eq!(offset(&value), Ok(wanted));
+        }
+        for bad in [json!(-1), json!("x"), json!(1.5), json!([]), json!(u64::MAX)] {
+            assert_eq!(offset(&bad).map_err(|refusal| refusal.code), Err(Code::InvalidField), "{bad}");
+        }
+    }
+
+    #[test]
+    fn auth_counts_before_the_query() {
+        let query = Values::of_query(&Uri::from_static("/socket.io/?EIO=4&username=Ben%20B&room=hall"));
+        let auth = RawValue::from_string(r#"{"username":"Ana","extra":1}"#.into()).unwrap();
+        let values = Values::or(Some(&auth), &query).unwrap();
+        assert_eq!((values.username, values.room), (json!("Ana"), json!("hall")));
+        assert_eq!(Values::or(None, &query).unwrap().username, json!("Ben B"));
+    }
+
+    #[test]
+    fn words_do_not_run_together() {
+        assert_ne!(derived(&["ab", "c"]), derived(&["a", "bc"]));
+        assert_eq!(derived(&["ab", "c"]), derived(&["ab", "c"]));
+    }
+}

@@ -1,0 +1,224 @@
+//! A session's own task: does what was asked, in order, and sees the session to its end.
+//!
+//! One request that takes its time is done at a time, and nothing else meanwhile; only the way into a room goes on beside it, since a
+//! long replay must not keep anybody from speaking.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use engineioxide::socket::Sid;
+use engineioxide::{DisconnectReason, ProtocolVersion, Str};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hub::Seat;
+use proto::{Code, Refusal, RoomName, User};
+use serde_json::value::RawValue;
+
+use super::dialect::{self, Voice};
+use super::handshake::{self, Values};
+use super::packet::{self, Namespace, Packet};
+use super::replay::{self, Ear};
+use super::session::Session;
+
+/// How long what was last written may take to be read.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A request that takes its time.
+pub(super) type Work = BoxFuture<'static, After>;
+
+/// What a request leaves behind.
+pub(super) enum After {
+    /// A seat among the people who are counted.
+    Counted(Seat),
+    Nothing,
+}
+
+/// Somebody who was let in.
+pub(super) struct Guest {
+    pub(super) session: Arc<Session>,
+    pub(super) user: User,
+    pub(super) namespace: Namespace,
+    /// The room it is in.
+    pub(super) room: Option<RoomName>,
+    /// The way into that room, while it lasts, and then the seat.
+    entering: Option<BoxFuture<'static, Seat>>,
+    seat: Option<Seat>,
+    pub(super) counted: Option<Seat>,
+    pub(super) typing: super::on::Typing,
+}
+
+struct Life {
+    session: Arc<Session>,
+    guest: Option<Guest>,
+    work: Option<Work>,
+}
+
+/// Lives a session from the engine's opening it to its end.
+pub(super) async fn live(session: Arc<Session>, sid: Sid) {
+    let node = session.node.clone();
+    node.sessions.add(sid, session.clone());
+    node.metrics.connects.with_label_values(&["socketio"]).inc();
+    node.metrics.connections.with_label_values(&["socketio"]).inc();
+    let mut life = Life { session: session.clone(), guest: None, work: None };
+    let reason = life.run(sid).await;
+    drop(life); // leaves all rooms
+    part(&session).await;
+    node.sessions.remove(sid);
+    node.metrics.connections.with_label_values(&["socketio"]).dec();
+    node.metrics.disconnects.with_label_values(&[reason]).inc();
+}
+
+impl Life {
+    /// Runs until the end is decided; says why.
+    async fn run(&mut self, sid: Sid) -> &'static str {
+        if self.session.version() == ProtocolVersion::V3 {
+            // Older clients are in the main namespace without asking.
+            self.connect(sid, "/", None);
+        }
+        loop {
+            let session = self.session.clone();
+            if let Some(reason) = session.ending() {
+                return reason;
+            }
+            if self.work.is_none() {
+                if let Some(packet) = session.next_packet() {
+                    self.on_packet(sid, &packet);
+                    tokio::task::consume_budget().await;
+                    continue;
+                }
+                if session.is_draining() && !session.has_sends_waiting() {
+                    session.end("drain");
+                    continue;
+                }
+            }
+            let work = async {
+                match &mut self.work {
+                    Some(work) => work.await,
+                    None => pending().await,
+                }
+            };
+            let entering = async {
+                match self.guest.as_mut().and_then(|guest| guest.entering.as_mut()) {
+                    Some(entering) => entering.await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = session.nudge.notified() => {}
+                after = work => {
+                    self.work = None;
+                    if let (After::Counted(seat), Some(guest)) = (after, &mut self.guest) {
+                        guest.counted = Some(seat);
+                    }
+                }
+                seat = entering => {
+                    if let Some(guest) = &mut self.guest {
+                        guest.entering = None;
+                        guest.seat = Some(seat);
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_packet(&mut self, sid: Sid, text: &Str) {
+        match (Packet::parse(text), &mut self.guest) {
+            (None, _) => self.session.end("protocol"),
+            (Some(Packet::Connect { namespace, auth }), _) => self.connect(sid, namespace, auth),
+            (Some(Packet::Disconnect), _) => self.session.end("client"),
+            (Some(Packet::Event { name, arguments, ack }), Some(guest)) => {
+                self.work = guest.on(&name, &arguments, ack).unwrap_or_else(|refusal| {
+                    self.session.refuse(&refusal);
+                    None
+                });
+            }
+            (Some(Packet::Event { .. } | Packet::Other), _) => {}
+        }
+    }
+
+    /// Answers at once; the past comes after it.
+    fn connect(&mut self, sid: Sid, asked: &str, auth: Option<&RawValue>) {
+        let session = self.session.clone();
+        let version = session.version();
+        let refused = |refusal: Option<&Refusal>| session.answer(packet::not_connected(asked, refusal, version));
+        let Some(namespace) = Namespace::parse(asked) else { return refused(None) };
+        if let Some(guest) = &self.guest {
+            // Older clients are in the main one already and may want the other.
+            if version == ProtocolVersion::V4 || guest.namespace == namespace {
+                refused(Some(&handshake::twice()));
+                return;
+            }
+        }
+        let known = Values::or(auth, &session.query).and_then(|values| values.known(&session.node));
+        let known = match known {
+            Ok(known) => known,
+            Err(refusal) => {
+                session.node.metrics.refusals.with_label_values(&[refusal.code.as_str()]).inc();
+                refused(Some(&refusal));
+                return;
+            }
+        };
+        session.is_in.store(true, Ordering::Relaxed);
+        let mut voice = Voice::new(namespace);
+        if known.offset.is_some() {
+            voice.speaks(dialect::with_offsets(), None);
+        }
+        session.out().voice = voice;
+        session.answer(packet::connected(namespace, &sid.to_string(), version));
+        session.answer(packet::event(namespace, &(dialect::NODE_NAME, &session.node.config.node_name)));
+        let mut guest = Guest {
+            session,
+            user: known.user,
+            namespace,
+            room: None,
+            entering: None,
+            seat: None,
+            counted: None,
+            typing: super::on::Typing::default(),
+        };
+        guest.enter(known.room, known.offset);
+        self.guest = Some(guest);
+    }
+}
+
+impl Guest {
+    /// Goes into a room, out of the one before.
+    pub(super) fn enter(&mut self, room: RoomName, offset: Option<u64>) {
+        self.leave();
+        let ear = Ear::new(&self.session, self.user.id);
+        let seat = self.session.node.hub.enter(&room, self.user.clone(), ear.clone());
+        self.entering = Some(replay::enter(ear, seat, room.clone(), offset).boxed());
+        self.room = Some(room);
+    }
+
+    /// Leaves the room, and those who are counted there.
+    pub(super) fn leave(&mut self) {
+        self.entering = None;
+        self.seat = None;
+        self.counted = None;
+        self.room = None;
+    }
+
+    pub(super) fn here(&self) -> Result<&RoomName, Refusal> {
+        self.room.as_ref().ok_or_else(|| Refusal::new(Code::NotJoined, "no room was joined"))
+    }
+}
+
+/// Closes the transport, never the namespace: a client that is told to leave that does not come back.
+async fn part(session: &Arc<Session>) {
+    let ended = async {
+        // A poll takes what it finds and no more: what was acknowledged shall be read.
+        session.until(|| session.is_cut() || session.out().is_taken()).await;
+        if let Some(socket) = session.set_socket(None) {
+            socket.close(DisconnectReason::ClosingServer);
+        }
+        session.until(|| session.is_cut() || session.streams.load(Ordering::Acquire) == 0).await;
+    };
+    let _ = tokio::time::timeout(FAREWELL, ended).await;
+    session.cut();
+    if let Some(socket) = session.set_socket(None) {
+        socket.close(DisconnectReason::ClosingServer);
+    }
+}

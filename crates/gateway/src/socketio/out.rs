@@ -1,0 +1,114 @@
+//! A socket's way out: what it is owed waits here, and goes to the engine as the client takes it.
+//!
+//! The engine's own buffer is short, and full it would end the session. So only so many bytes are under way in it, counted off as
+//! they are written; and one of its places is left for its ping. Packets from rooms that wait are bounded: past the bound the
+//! reader is too slow. What was asked for is not counted, since who does not take it is not read from, and a replay waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use engineioxide::{Socket, Str, TransportType};
+
+use super::dialect::Voice;
+use super::session::Attached;
+
+/// Bytes under way in the engine. Of a poll less than half its bound, so that one answer takes them all: what an answer leaves over
+/// would be lost on the way to a WebSocket.
+const UNDER_WAY: usize = 64 * 1024;
+const UNDER_WAY_POLLING: usize = 24 * 1024;
+/// What the transports add to a packet at least.
+const AROUND: usize = 2;
+
+#[derive(Default)]
+pub(super) struct Out {
+    /// The engine's end of it, while there is one.
+    pub(super) socket: Option<Arc<Socket<Attached>>>,
+    pub(super) voice: Voice,
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    room_bytes: usize,
+    under_way: usize,
+    /// Why it ends, once that is decided: nothing more is taken.
+    pub(super) end: Option<&'static str>,
+}
+
+struct Waiting {
+    packet: Str,
+    from_room: bool,
+}
+
+impl Out {
+    /// Hands a packet on, or lets it wait; says how many bytes more wait.
+    pub(super) fn push(&mut self, packet: Str, from_room: bool) -> usize {
+        if self.end.is_some() || (self.waiting.is_empty() && self.hand_on(&packet)) {
+            return 0;
+        }
+        let bytes = packet.len();
+        self.bytes += bytes;
+        self.room_bytes += if from_room { bytes } else { 0 };
+        self.waiting.push_back(Waiting { packet, from_room });
+        bytes
+    }
+
+    /// Notes that the client has taken bytes, and hands on what waits; says how many bytes less wait.
+    pub(super) fn taken(&mut self, bytes: usize) -> usize {
+        self.under_way = self.under_way.saturating_sub(bytes);
+        let before = self.bytes;
+        while let Some(next) = self.waiting.pop_front() {
+            if !self.hand_on(&next.packet) {
+                self.waiting.push_front(next);
+                break;
+            }
+            self.uncount(&next);
+        }
+        before - self.bytes
+    }
+
+    /// Lets go of all that waits; says how many bytes that was.
+    pub(super) fn drop_all(&mut self) -> usize {
+        self.waiting = VecDeque::new();
+        self.room_bytes = 0;
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Bytes of rooms' packets that wait.
+    pub(super) fn room_bytes(&self) -> usize {
+        self.room_bytes
+    }
+
+    /// Bytes of everything else that waits.
+    pub(super) fn answer_bytes(&self) -> usize {
+        self.bytes - self.room_bytes
+    }
+
+    /// Whether nothing waits, so that what may be dropped need not be.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the client has taken everything.
+    pub(super) fn is_taken(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
+    }
+
+    fn hand_on(&mut self, packet: &Str) -> bool {
+        let Some(socket) = self.socket.clone() else { return false };
+        let bound = match socket.transport_type() {
+            TransportType::Websocket => UNDER_WAY,
+            TransportType::Polling => UNDER_WAY_POLLING,
+        };
+        let bytes = packet.len() + AROUND;
+        if self.under_way > 0 && self.under_way + bytes > bound {
+            return false;
+        }
+        let (Ok(place), Ok(_for_the_ping)) = (socket.reserve(), socket.reserve()) else { return false };
+        place.emit(packet.clone());
+        self.under_way += bytes;
+        true
+    }
+
+    fn uncount(&mut self, gone: &Waiting) {
+        self.bytes -= gone.packet.len();
+        self.room_bytes -= if gone.from_room { gone.packet.len() } else { 0 };
+    }
+}

@@ -1,0 +1,277 @@
+//! One session of Socket.IO, as the rest of the node sees it, whatever carries it: somewhere to write to, and what was read.
+//!
+//! The engine reads and writes; the session's own task (`life.rs`) does what was asked, in order. Between them stands what is here.
+//! When more was read than is done, or answers are left lying, the client is not read from: its WebSocket or its next `POST` waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use engineioxide::{ProtocolVersion, Socket, Str};
+use futures_util::task::AtomicWaker;
+use parking_lot::{Mutex, MutexGuard};
+use proto::Refusal;
+use tokio::sync::Notify;
+
+use super::dialect::{self, Voice};
+use super::handshake::Values;
+use super::out::Out;
+use super::packet::{self, Told};
+use crate::limits::AddressSlot;
+use crate::node::Node;
+
+/// Bytes of packets that may wait to be done before nothing more is read.
+const INBOX_BYTES: usize = 64 * 1024;
+/// What each costs besides its text, so that small ones are bounded too.
+const INBOX_EACH: usize = 64;
+/// Bytes of answers that may wait before nothing more is read.
+const ANSWERS_BYTES: usize = 64 * 1024;
+/// Bytes that may wait while a replay goes on.
+const REPLAY_BYTES: usize = 32 * 1024;
+/// Sends that may wait for their acknowledgement before nothing more is read.
+const SENDS_WAITING: u32 = 256;
+
+/// What the engine keeps with its socket.
+#[derive(Default)]
+pub(crate) struct Attached(pub(super) std::sync::OnceLock<Arc<Session>>);
+
+/// A session, from before the engine knows of it to its end.
+pub(crate) struct Session {
+    pub(super) node: Arc<Node>,
+    /// What the query said.
+    pub(super) query: Values,
+    out: Mutex<Out>,
+    inbox: Mutex<Inbox>,
+    /// Wakes the session's task: something came, or its end.
+    pub(super) nudge: Notify,
+    /// Word that more may be read, that less waits, or that a WebSocket is gone.
+    pub(super) moved: Notify,
+    pub(super) reader: AtomicWaker,
+    pub(super) writer: AtomicWaker,
+    sends_waiting: AtomicU32,
+    /// Whether the node is leaving.
+    draining: AtomicBool,
+    /// Whether it was let into a namespace.
+    pub(super) is_in: AtomicBool,
+    /// WebSockets that carry it, whether there ever was one, and whether they are to end, whatever is under way.
+    pub(super) streams: AtomicUsize,
+    pub(super) had_stream: AtomicBool,
+    cut: AtomicBool,
+    /// Seconds on the node's clock at which it began, was last heard, and its end was decided.
+    pub(super) began_at: u32,
+    pub(super) heard_at: AtomicU32,
+    pub(super) ended_at: AtomicU32,
+    _slot: AddressSlot,
+}
+
+#[derive(Default)]
+struct Inbox {
+    packets: VecDeque<Str>,
+    bytes: usize,
+}
+
+impl Session {
+    pub(super) fn new(node: &Arc<Node>, query: Values, slot: AddressSlot) -> Arc<Self> {
+        let now = node.connections.now();
+        Arc::new(Self {
+            node: node.clone(),
+            query,
+            out: Mutex::default(),
+            inbox: Mutex::default(),
+            nudge: Notify::new(),
+            moved: Notify::new(),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
+            sends_waiting: AtomicU32::new(0),
+            draining: AtomicBool::new(false),
+            is_in: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
+            had_stream: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            began_at: now,
+            heard_at: AtomicU32::new(now),
+            ended_at: AtomicU32::new(u32::MAX),
+            _slot: slot,
+        })
+    }
+
+    /// What waits to be written, held while several packets go together.
+    pub(super) fn out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock()
+    }
+
+    /// The engine has opened the session, or let go of it.
+    pub(super) fn set_socket(&self, socket: Option<Arc<Socket<Attached>>>) -> Option<Arc<Socket<Attached>>> {
+        std::mem::replace(&mut self.out().socket, socket)
+    }
+
+    pub(super) fn voice(&self) -> Voice {
+        self.out().voice
+    }
+
+    /// Writes an answer. It may wait, and does not count as slow.
+    pub(super) fn answer(&self, packet: Str) {
+        self.push(&mut self.out(), packet, false);
+    }
+
+    /// Writes a packet that may be dropped when the client is behind.
+    pub(super) fn whisper(&self, packet: Str) {
+        let mut out = self.out();
+        if out.is_idle() {
+            self.push(&mut out, packet, true);
+        }
+    }
+
+    pub(super) fn push(&self, out: &mut Out, packet: Str, from_room: bool) {
+        self.node.metrics.backlog_bytes.add(out.push(packet, from_room) as i64);
+    }
+
+    /// Refuses something: an `error` event, and no acknowledgement.
+    pub(super) fn refuse(&self, refusal: &Refusal) {
+        self.node.metrics.refusals.with_label_values(&[refusal.code.as_str()]).inc();
+        self.answer(packet::event(self.voice().namespace, &(dialect::ERROR, Told::of(refusal))));
+    }
+
+    /// The client has taken bytes.
+    pub(super) fn taken(&self, bytes: usize) {
+        self.node.metrics.sent_bytes.inc_by(bytes as u64);
+        let less = self.out().taken(bytes);
+        self.node.metrics.backlog_bytes.sub(less as i64);
+        self.tell();
+    }
+
+    /// Something came from the client.
+    pub(super) fn heard(&self) {
+        self.heard_at.store(self.node.connections.now(), Ordering::Relaxed);
+    }
+
+    /// A packet came.
+    pub(super) fn came(&self, packet: Str) {
+        let mut inbox = self.inbox.lock();
+        inbox.bytes += packet.len() + INBOX_EACH;
+        inbox.packets.push_back(packet);
+        drop(inbox);
+        self.nudge.notify_one();
+    }
+
+    /// The next packet to do.
+    pub(super) fn next_packet(&self) -> Option<Str> {
+        let mut inbox = self.inbox.lock();
+        let packet = inbox.packets.pop_front()?;
+        inbox.bytes -= packet.len() + INBOX_EACH;
+        drop(inbox);
+        self.tell();
+        Some(packet)
+    }
+
+    pub(super) fn send_begins(&self) {
+        self.sends_waiting.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn send_ends(&self) {
+        self.sends_waiting.fetch_sub(1, Ordering::AcqRel);
+        self.tell();
+        if self.is_draining() {
+            self.nudge.notify_one();
+        }
+    }
+
+    pub(super) fn has_sends_waiting(&self) -> bool {
+        self.sends_waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether to read on.
+    pub(super) fn may_read(&self) -> bool {
+        if self.sends_waiting.load(Ordering::Acquire) >= SENDS_WAITING || self.is_draining() {
+            return false;
+        }
+        let out = self.out();
+        out.end.is_none() && out.answer_bytes() < ANSWERS_BYTES && self.inbox.lock().bytes < INBOX_BYTES
+    }
+
+    /// Waits until a replay may write on.
+    pub(super) async fn until_room(&self) {
+        self.until(|| self.out().answer_bytes() < REPLAY_BYTES).await;
+    }
+
+    /// Waits until every send so far has been settled.
+    pub(super) async fn until_all_sent(&self) {
+        self.until(|| !self.has_sends_waiting()).await;
+    }
+
+    /// Waits for something that [`tell`](Self::tell) tells of.
+    pub(super) async fn until(&self, done: impl Fn() -> bool) {
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if done() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Tells whoever waits for it that something has moved.
+    pub(super) fn tell(&self) {
+        self.reader.wake();
+        self.moved.notify_waiters();
+    }
+
+    /// Decides the end; only the first reason counts. What waits is still written, unless it was too much or nobody reads it.
+    pub(super) fn end(&self, reason: &'static str) {
+        self.end_in(&mut self.out(), reason);
+    }
+
+    pub(super) fn end_in(&self, out: &mut Out, reason: &'static str) {
+        if out.end.is_some() {
+            return;
+        }
+        out.end = Some(reason);
+        if matches!(reason, "slow" | "lost" | "idle" | "client") {
+            self.node.metrics.backlog_bytes.sub(out.drop_all() as i64);
+        }
+        if reason == "slow" {
+            self.node.metrics.slow_closes.inc();
+        }
+        self.ended_at.store(self.node.connections.now(), Ordering::Relaxed);
+        self.nudge.notify_one();
+        self.tell();
+    }
+
+    pub(super) fn ending(&self) -> Option<&'static str> {
+        self.out().end
+    }
+
+    /// Ends its WebSockets at once, and with them whatever the engine waits for.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.reader.wake();
+        self.writer.wake();
+        self.moved.notify_waiters();
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// Asks the task to close once everything accepted is acknowledged.
+    pub(crate) fn ask_to_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.nudge.notify_one();
+        self.tell();
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(super) fn version(&self) -> ProtocolVersion {
+        self.out().socket.as_ref().map_or(ProtocolVersion::V4, |socket| socket.protocol)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.node.metrics.backlog_bytes.sub(self.out.get_mut().drop_all() as i64);
+    }
+}
