@@ -166,7 +166,7 @@ export class Stage {
     // A violation of the content security policy is a console error too; a refused connection is expected here.
     page.on('console', (entry) => {
       const words = entry.text();
-      if (entry.type() !== 'error' || /^WebSocket connection to|ERR_CONNECTION|ERR_EMPTY_RESPONSE/.test(words)) return;
+      if (entry.type() !== 'error' || /^WebSocket connection to|ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED/.test(words)) return;
       this.#troubles.push(words);
     });
     page.on('pageerror', (error) => this.#troubles.push(error.stack));

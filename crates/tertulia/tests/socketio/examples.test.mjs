@@ -55,7 +55,7 @@ for (const vocabulary of ['chat-message', 'new-message', 'message']) {
     }
     for (const [name, say] of [['Ana', node.say], ['Ben', python.say], ['Cleo', write]]) {
       await say(`${stamp} here is ${name}`);
-      await Promise.all([prints(node), prints(python), shows].map((heard) => heard(`${name}: ${stamp} here is ${name}`)));
+      await Promise.all([prints(node), prints(python), shows].map((heard) => heard(`${stamp} here is ${name}`)));
     }
     assert.deepEqual(await python.ends(), [0, '']);
     assert.deepEqual(await node.ends(), [0, '']);

@@ -16,14 +16,17 @@ for (const [way, options] of Object.entries(WAYS)) {
       const line = guest(await Line.to(new URL(URLS[0])));
       const ana = person(line.url, 'Ana', room, { ...options, retries: 0 });
       await connected(ana);
-      ana.socket.volatile.emit('chat message', 'fleeting, but here');
-      await hears(ana, 1);
+      // By polling there is a moment after each request in which nothing volatile goes.
+      await until('it is heard', () => {
+        if (ana.heard.length === 0) ana.socket.volatile.emit('chat message', 'fleeting', 'key');
+        return ana.heard.length > 0;
+      });
       line.cut();
       await until('she is away', () => !ana.socket.connected);
       for (const text of numbers(20)) ana.socket.emit('chat message', text);
       line.mend();
       await hears(ana, 21);
-      assert.deepEqual(texts(ana), ['fleeting, but here', ...numbers(20)]);
+      assert.deepEqual(texts(ana), ['fleeting', ...numbers(20)]);
     });
 
     test('bytes do no harm', async () => {
@@ -32,7 +35,7 @@ for (const [way, options] of Object.entries(WAYS)) {
       await connected(ana);
       ana.socket.emit('whatever', new Uint8Array([1, 2, 3]), { deep: [new Uint8Array(2000)] });
       if (isTertulia) {
-        ana.socket.emit('chat message', Buffer.from('no text'), 'key', () => assert.fail('acknowledged'));
+        ana.socket.emit('chat message', Buffer.from('no text'), 'key', (late) => late ?? assert.fail('acknowledged'));
         await until('it is refused', () => ana.refused.length > 0);
       }
       await ana.say('text');

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import oldest from 'socket.io-client-2';
 import { Stage } from '../../../../web/tests/stage.mjs';
-import { connected, everybodyLeaves, fresh, guest, hears, LIBRARIES, Line, numbers, person, plain, texts, tutorial, until, URLS, WAYS } from './people.mjs';
+import { connected, everybodyLeaves, fresh, guest, hears, isTertulia, LIBRARIES, Line, numbers, person, plain, texts, tutorial, until, URLS, WAYS } from './people.mjs';
 
 const [url, , other] = URLS;
 const lineTo = async () => {
@@ -175,6 +176,24 @@ test('what was said before the connection is there goes out in its order', async
   await Promise.all(said);
   await hears(ana, 20);
   assert.deepEqual(texts(ana), numbers(20));
+});
+
+test('a client of Socket.IO 2 talks too, with a query for what it cannot say otherwise', { skip: !isTertulia && 'Socket.IO 4 refuses it unless told otherwise' }, async () => {
+  for (const options of Object.values(WAYS)) {
+    const room = fresh();
+    const ben = person(other, 'Ben', room);
+    const socket = oldest(url, { ...options, query: { username: 'Ana', room }, forceNew: true });
+    const ana = guest({ socket, heard: [], close: () => socket.close() });
+    socket.on('chat message', (...args) => ana.heard.push(args));
+    await connected(ben, ana);
+    const answer = await new Promise((resolve) => ana.socket.emit('chat message', 'from long ago', 'key', (...args) => resolve(args)));
+    assert.deepEqual(answer, []);
+    await ben.say('well met');
+    for (const one of [ana, ben]) {
+      await hears(one, 2);
+      assert.deepEqual(one.heard, [['from long ago', '1', 'Ana'], ['well met', '2', 'Ben']]);
+    }
+  }
 });
 
 describe('in Chromium, with the bundle that the server has', () => {

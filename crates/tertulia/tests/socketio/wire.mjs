@@ -1,5 +1,6 @@
 // Engine.IO 4 by hand: no library stands between these tests and the bytes.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { guest, until, URLS } from './people.mjs';
 
@@ -33,7 +34,17 @@ export async function poller() {
     }
     return packets;
   };
-  return { first: text, open, sid, poll, post, pollFor };
+  /** Polls until nothing is left to say: the poll that hangs then. A heart may beat at the beginning. */
+  const hang = async () => {
+    for (;;) {
+      const hanging = poll();
+      const over = await Promise.race([hanging, pause(300, 'hangs')]);
+      if (over === 'hangs') return { hanging };
+      if (over[0] !== 200) throw new Error(`${over}`);
+      if (over[1] === '2') await post('3');
+    }
+  };
+  return { first: text, open, sid, poll, post, pollFor, hang };
 }
 
 /** A WebSocket that keeps what it hears. */
@@ -41,6 +52,7 @@ export function socket(params = {}, path = '/socket.io/') {
   const ws = new WebSocket(`${URLS[0].replace('http', 'ws')}${path}?${query({ transport: 'websocket', ...params })}`);
   const heard = [];
   let closed = false;
+  let pings = 0;
   ws.on('message', (data, isBinary) => heard.push(isBinary ? data : String(data)));
   ws.on('error', () => {});
   ws.on('close', () => (closed = true));
@@ -52,7 +64,14 @@ export function socket(params = {}, path = '/socket.io/') {
     heard,
     packet,
     send: (data) => ws.send(data),
-    closes: () => until('it is closed', () => closed),
+    answersPings: () => {
+      for (const all = heard.filter((one) => one === '2').length; pings < all; pings += 1) ws.send('3');
+    },
+    closes: async (within = 30_000) => {
+      const end = Date.now() + within;
+      while (!closed && Date.now() < end) await pause(20);
+      if (!closed) throw new Error(`it stays open; it heard ${heard}`);
+    },
     isOpen: () => ws.readyState === WebSocket.OPEN,
     close: () => ws.terminate(),
   });
