@@ -1,6 +1,7 @@
 //! What an operator can see of the bus.
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntGauge, Registry};
+use tally::Tally;
 
 use crate::Loss;
 
@@ -51,41 +52,37 @@ impl BusMetrics {
     /// # Errors
     /// If the registry already has one of them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let family = |name: &str, help: &str, label: &str| -> Result<IntCounterVec, prometheus::Error> {
-            let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(family.clone()))?;
-            Ok(family)
-        };
-        let published = family(
+        let published = registry.counters(
             "tertulia_bus_published_total",
             "Publications to other nodes: taken by Redis, dropped before it (away, or the queue was full), or failed on the way.",
             "result",
+            &["ok", "dropped", "failed"],
         )?;
-        let reconnects =
-            family("tertulia_bus_reconnects_total", "Connections to Redis given up, by what ended them.", "cause")?;
-        let losses = family("tertulia_bus_losses_total", "Times that publications may have been missed.", "cause")?;
-        let canary_age_seconds =
-            Gauge::new("tertulia_bus_canary_age_seconds", "Seconds since this node last heard itself through Redis.")?;
-        registry.register(Box::new(canary_age_seconds.clone()))?;
+        let reconnects = registry.counters(
+            "tertulia_bus_reconnects_total",
+            "Connections to Redis given up, by what ended them.",
+            "cause",
+            &Cause::ALL.map(Cause::as_str),
+        )?;
+        let losses = registry.counters(
+            "tertulia_bus_losses_total",
+            "Times that publications may have been missed, by how.",
+            "cause",
+            &Loss::ALL.map(Loss::as_str),
+        )?;
         Ok(Self {
-            up: gauge("tertulia_bus_up", "1 while nodes hear each other.")?,
-            canary_age_seconds,
+            up: registry.gauge("tertulia_bus_up", "1 while nodes hear each other.")?,
+            canary_age_seconds: registry.level(
+                "tertulia_bus_canary_age_seconds",
+                "How long ago this node last heard itself through Redis; 0 without Redis.",
+            )?,
             published_ok: published.with_label_values(&["ok"]),
             published_dropped: published.with_label_values(&["dropped"]),
             published_failed: published.with_label_values(&["failed"]),
-            received: counter("tertulia_bus_received_total", "Publications that came from Redis, our own included.")?,
-            subscriptions: gauge("tertulia_bus_subscriptions", "Rooms whose subscription is confirmed.")?,
-            dropped_events: counter(
+            received: registry
+                .counter("tertulia_bus_received_total", "Publications that came from Redis, our own included.")?,
+            subscriptions: registry.gauge("tertulia_bus_subscriptions", "Rooms whose subscription is confirmed.")?,
+            dropped_events: registry.counter(
                 "tertulia_bus_dropped_events_total",
                 "Publications dropped because the hub's queue was full.",
             )?,

@@ -1,24 +1,21 @@
 //! What the doors count.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
-use proto::Code;
-
-/// Bounds of all time histograms, in seconds.
-const SECONDS: [f64; 14] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use proto::{Code, Refusal};
+use tally::Tally;
 
 /// The doors: the native one, and that of Socket.IO, whatever carries it. The label of `tertulia_connections`.
-pub(crate) const TRANSPORTS: [&str; 2] = ["websocket", "socketio"];
+const TRANSPORTS: [&str; 2] = ["websocket", "socketio"];
 
 /// Why connections end. The label of `tertulia_disconnects_total`.
-pub(crate) const ENDS: [&str; 9] =
-    ["client", "lost", "idle", "protocol", "no_hello", "slow", "drain", "reset", "unauthorized"];
+const ENDS: [&str; 9] = ["client", "lost", "idle", "protocol", "no_hello", "slow", "drain", "reset", "unauthorized"];
 
-/// What became of sends. The label of `tertulia_sends_total`.
-pub(crate) const SENDS: [&str; 3] = ["ok", "rejected", "unavailable"];
+/// What became of sends, edits and deletes. The label of `tertulia_sends_total`.
+const RESULTS: [&str; 3] = ["ok", "rejected", "unavailable"];
 
-/// Why newcomers are turned away: the label of `tertulia_admission_refused_total`. `displaced` are those that had to make room
+/// Why newcomers are turned away. The label of `tertulia_admission_refused_total`. `displaced` are those that had to make room
 /// for another before they became a WebSocket.
-pub(crate) const TURNED_AWAY: [&str; 6] = ["rate", "address", "origin", "draining", "full", "displaced"];
+const TURNED_AWAY: [&str; 6] = ["rate", "address", "origin", "draining", "full", "displaced"];
 
 /// Counters, gauges and histograms of the doors; every series is there from the start.
 #[derive(Clone)]
@@ -26,9 +23,11 @@ pub struct GatewayMetrics {
     pub(crate) connections: IntGaugeVec,
     pub(crate) connects: IntCounterVec,
     pub(crate) disconnects: IntCounterVec,
-    pub(crate) sends: IntCounterVec,
-    pub(crate) refusals: IntCounterVec,
     pub(crate) turned_away: IntCounterVec,
+    pub(crate) accept_errors: IntCounter,
+    pub(crate) sends: IntCounterVec,
+    pub(crate) amendments: IntCounterVec,
+    pub(crate) refusals: IntCounterVec,
     pub(crate) send_ack_seconds: Histogram,
     pub(crate) sent_bytes: IntCounter,
     pub(crate) backlog_bytes: IntGauge,
@@ -43,50 +42,60 @@ impl GatewayMetrics {
     /// # Errors
     /// When the registry already has them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counters = |name, help, label, values: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            values.iter().for_each(|value| counters.with_label_values(&[value]).reset());
-            registry.register(Box::new(counters.clone()))?;
-            Ok::<_, prometheus::Error>(counters)
-        };
-        let connections = IntGaugeVec::new(Opts::new("tertulia_connections", "Open connections."), &["transport"])?;
-        TRANSPORTS.iter().for_each(|transport| connections.with_label_values(&[transport]).set(0));
         let codes = Code::ALL.map(Code::as_str);
-        let metrics = Self {
-            connections,
-            connects: counters("tertulia_connects_total", "Connections opened.", "transport", &TRANSPORTS)?,
-            disconnects: counters("tertulia_disconnects_total", "Connections ended, by reason.", "reason", &ENDS)?,
-            sends: counters("tertulia_sends_total", "Messages sent by clients, by result.", "result", &SENDS)?,
-            refusals: counters("tertulia_refusals_total", "Requests refused, by code.", "code", &codes)?,
-            turned_away: counters(
+        Ok(Self {
+            connections: registry.gauges("tertulia_connections", "Open connections.", "transport", &TRANSPORTS)?,
+            connects: registry.counters(
+                "tertulia_connects_total",
+                "Connections that were let in.",
+                "transport",
+                &TRANSPORTS,
+            )?,
+            disconnects: registry.counters(
+                "tertulia_disconnects_total",
+                "Connections ended, by reason.",
+                "reason",
+                &ENDS,
+            )?,
+            turned_away: registry.counters(
                 "tertulia_admission_refused_total",
                 "Connections refused before the upgrade, by reason.",
                 "reason",
                 &TURNED_AWAY,
             )?,
-            send_ack_seconds: Histogram::with_opts(
-                HistogramOpts::new("tertulia_send_ack_seconds", "From a send's receipt to its acknowledgement.")
-                    .buckets(SECONDS.to_vec()),
+            accept_errors: registry.counter(
+                "tertulia_accept_errors_total",
+                "Connections that the system would not hand over: out of open files, mostly.",
             )?,
-            sent_bytes: IntCounter::new("tertulia_sent_bytes_total", "Bytes written to connections.")?,
-            backlog_bytes: IntGauge::new("tertulia_backlog_bytes", "Bytes that wait for slow readers.")?,
-            slow_closes: IntCounter::new(
-                "tertulia_slow_closes_total",
-                "Readers told goodbye because too much waited.",
+            sends: registry.counters(
+                "tertulia_sends_total",
+                "Messages sent by clients, by result.",
+                "result",
+                &RESULTS,
             )?,
-            draining: IntGauge::new("tertulia_draining", "1 while this node is leaving.")?,
-            foreign_sids: IntCounter::new(
+            amendments: registry.counters(
+                "tertulia_amendments_total",
+                "Edits and deletes asked by clients, by result.",
+                "result",
+                &RESULTS,
+            )?,
+            refusals: registry.counters("tertulia_refusals_total", "Requests refused, by code.", "code", &codes)?,
+            send_ack_seconds: registry
+                .seconds("tertulia_send_ack_seconds", "From a send's receipt to its acknowledgement.")?,
+            sent_bytes: registry.counter("tertulia_sent_bytes_total", "Bytes written to connections.")?,
+            backlog_bytes: registry.gauge("tertulia_backlog_bytes", "Bytes that wait for slow readers.")?,
+            slow_closes: registry
+                .counter("tertulia_slow_closes_total", "Readers told goodbye because too much waited.")?,
+            draining: registry.gauge("tertulia_draining", "1 while this node is leaving.")?,
+            foreign_sids: registry.counter(
                 "tertulia_socketio_foreign_sids_total",
-                "Socket.IO requests for sessions that are not on this node: ended here, or begun on another.",
+                "Socket.IO requests for sessions that are not here: ended, or begun on another node.",
             )?,
-        };
-        registry.register(Box::new(metrics.connections.clone()))?;
-        registry.register(Box::new(metrics.send_ack_seconds.clone()))?;
-        registry.register(Box::new(metrics.sent_bytes.clone()))?;
-        registry.register(Box::new(metrics.backlog_bytes.clone()))?;
-        registry.register(Box::new(metrics.slow_closes.clone()))?;
-        registry.register(Box::new(metrics.draining.clone()))?;
-        registry.register(Box::new(metrics.foreign_sids.clone()))?;
-        Ok(metrics)
+        })
     }
+}
+
+/// What a refusal is for whoever sent: worth coming back for, or not.
+pub(crate) fn result_of(refusal: &Refusal) -> &'static str {
+    if refusal.retry_after_ms.is_some() { "unavailable" } else { "rejected" }
 }

@@ -1,6 +1,7 @@
 //! A publication's way through the hub.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bus::{BusEvent, Loss};
 use bytes::Bytes;
@@ -49,13 +50,13 @@ impl Inner {
                 return;
             }
         };
-        let lag = (envelope.origin != self.bus.node()).then(|| envelope.age());
+        let (age, is_ours) = (envelope.age(), envelope.origin == self.bus.node());
         match envelope.body {
             Body::Entries(entries) => {
-                if let Some(lag) = lag {
-                    self.metrics.bus_lag_seconds.observe(lag.as_secs_f64());
+                if !is_ours {
+                    self.metrics.bus_lag_seconds.observe(age.as_secs_f64());
                 }
-                match room.take(self, envelope.epoch, entries) {
+                match room.take(self, envelope.epoch, entries, Instant::now().checked_sub(age)) {
                     Some(false) => {}
                     Some(true) => self.fill_gap(&room),
                     None => {

@@ -134,6 +134,7 @@ impl Seat {
         });
         room.lock().presence.enter(&user);
         hub.presence_moved(&room);
+        hub.metrics.seats.inc();
         Self { hub: hub.clone(), room, user, outbox, member: None }
     }
 
@@ -145,6 +146,12 @@ impl Seat {
     pub async fn join(&mut self, ask: Ask, announce: Announce<'_>) -> Result<(), HubError> {
         self.detach();
         let hub = self.hub.clone();
+        let announce: Announce<'_> = &mut |answer| {
+            if ask.position.is_some() && !answer.more {
+                hub.metrics.resumed(answer.reset);
+            }
+            announce(answer);
+        };
         let warmed = hub.warm(&self.room).await?;
         if self.answer_from_ring(&ask, announce) {
             hub.metrics.joined(warmed.unwrap_or(Source::Ring));
@@ -274,6 +281,7 @@ impl Drop for Seat {
         self.detach();
         self.room.lock().presence.exit(&self.user);
         self.hub.presence_moved(&self.room);
+        self.hub.metrics.seats.dec();
         self.room.unpin();
     }
 }

@@ -157,9 +157,13 @@ impl Hub {
 
     /// Brings the gauges up to date, before they are read.
     pub fn observe(&self) {
-        self.inner.metrics.rooms_active.set(self.inner.rooms.len() as i64);
-        self.inner.metrics.ring_bytes.set(self.inner.budget.used() as i64);
-        self.inner.metrics.store_up.set(self.inner.view.is_up().into());
+        let Inner { metrics, rooms, budget, view, reads, config, .. } = &*self.inner;
+        metrics.rooms_active.set(rooms.len() as i64);
+        metrics.ring_bytes.set(budget.used() as i64);
+        metrics.reads_running.set(config.reads_max.saturating_sub(reads.available_permits()) as i64);
+        metrics.store_up.set(view.is_up().into());
+        // As much of it as a number on a metrics page can hold.
+        metrics.store_epoch.set((view.epoch().0 >> 12) as i64);
     }
 
     /// Ends the hub's tasks. Seats may still be dropped afterwards.

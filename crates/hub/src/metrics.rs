@@ -1,26 +1,29 @@
 //! What the hub counts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+use tally::Tally;
 
 use crate::Batch;
-
-/// Bounds of all time histograms, in seconds.
-const SECONDS: [f64; 14] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// Counters, gauges and histograms of the hub; every series is there from the start.
 #[derive(Clone)]
 pub struct HubMetrics {
     pub(crate) rooms_active: IntGauge,
+    pub(crate) seats: IntGauge,
     pub(crate) ring_bytes: IntGauge,
+    pub(crate) reads_running: IntGauge,
     pub(crate) store_up: IntGauge,
+    pub(crate) store_epoch: IntGauge,
     pub(crate) sweep_found: IntCounter,
     pub(crate) gap_fill_seconds: Histogram,
     pub(crate) bus_lag_seconds: Histogram,
+    deliver_seconds: Histogram,
     deliveries: IntCounter,
     gaps: IntCounterVec,
     joins: IntCounterVec,
+    resumes: IntCounterVec,
 }
 
 /// Why a room was read back from the store. The label of `tertulia_gaps_total`.
@@ -88,40 +91,56 @@ impl HubMetrics {
     /// # Errors
     /// When the registry already has them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let seconds = |name, help| Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()));
-        let metrics = Self {
-            rooms_active: IntGauge::new("tertulia_rooms_active", "Rooms that this node listens to.")?,
-            ring_bytes: IntGauge::new("tertulia_ring_bytes", "Bytes of recent frames held for returning clients.")?,
-            store_up: IntGauge::new("tertulia_store_up", "1 if the store answered when it was last asked.")?,
-            sweep_found: IntCounter::new(
+        Ok(Self {
+            rooms_active: registry.gauge("tertulia_rooms_active", "Rooms that this node listens to.")?,
+            seats: registry.gauge("tertulia_seats", "Rooms joined, counted once for each connection.")?,
+            ring_bytes: registry.gauge("tertulia_ring_bytes", "Bytes of recent frames held for returning clients.")?,
+            reads_running: registry
+                .gauge("tertulia_reads_running", "Reads that listeners caused and the store has not answered.")?,
+            store_up: registry.gauge("tertulia_store_up", "1 if the store answered when it was last asked.")?,
+            store_epoch: registry.gauge(
+                "tertulia_store_epoch",
+                "The epoch of the store's history, made a number: another number is another history.",
+            )?,
+            sweep_found: registry.counter(
                 "tertulia_sweep_found_total",
                 "Rooms that only the slow sweep found behind the store: a publication was lost and nobody noticed.",
             )?,
-            gap_fill_seconds: seconds("tertulia_gap_fill_seconds", "Time to read back what was missing.")?,
-            bus_lag_seconds: seconds("tertulia_bus_lag_seconds", "From publication on another node to receipt here.")?,
-            deliveries: IntCounter::new("tertulia_deliveries_total", "Messages handed to connections.")?,
-            gaps: IntCounterVec::new(
-                Opts::new("tertulia_gaps_total", "Rooms read back from the store, by cause."),
-                &["cause"],
+            gap_fill_seconds: registry.seconds("tertulia_gap_fill_seconds", "Time to read back what was missing.")?,
+            bus_lag_seconds: registry
+                .seconds("tertulia_bus_lag_seconds", "From publication on another node to receipt here, as far as their clocks agree.")?,
+            deliver_seconds: registry.seconds(
+                "tertulia_deliver_seconds",
+                "From publication on any node, right after the commit, until the last of a room's members here was written to.",
             )?,
-            joins: IntCounterVec::new(Opts::new("tertulia_joins_total", "Joins, by what answered."), &["source"])?,
-        };
-        Cause::ALL.iter().for_each(|cause| metrics.gaps.with_label_values(&[cause.as_str()]).reset());
-        Source::ALL.iter().for_each(|source| metrics.joins.with_label_values(&[source.as_str()]).reset());
-        registry.register(Box::new(metrics.rooms_active.clone()))?;
-        registry.register(Box::new(metrics.ring_bytes.clone()))?;
-        registry.register(Box::new(metrics.store_up.clone()))?;
-        registry.register(Box::new(metrics.sweep_found.clone()))?;
-        registry.register(Box::new(metrics.gap_fill_seconds.clone()))?;
-        registry.register(Box::new(metrics.bus_lag_seconds.clone()))?;
-        registry.register(Box::new(metrics.deliveries.clone()))?;
-        registry.register(Box::new(metrics.gaps.clone()))?;
-        registry.register(Box::new(metrics.joins.clone()))?;
-        Ok(metrics)
+            deliveries: registry.counter("tertulia_deliveries_total", "Messages handed to connections.")?,
+            gaps: registry.counters(
+                "tertulia_gaps_total",
+                "Rooms read back from the store, by cause.",
+                "cause",
+                &Cause::ALL.map(Cause::as_str),
+            )?,
+            joins: registry.counters(
+                "tertulia_joins_total",
+                "Joins, by what answered.",
+                "source",
+                &Source::ALL.map(Source::as_str),
+            )?,
+            resumes: registry.counters(
+                "tertulia_resumes_total",
+                "Returns with a position: brought up to it whole, or told to start anew.",
+                "result",
+                &["whole", "reset"],
+            )?,
+        })
     }
 
-    pub(crate) fn delivered(&self, batch: &Batch, members: usize) {
+    /// A batch went to all members of a room; `since` is when the first of it was published.
+    pub(crate) fn delivered(&self, batch: &Batch, members: usize, since: Option<Instant>) {
         self.deliveries.inc_by((batch.entries().len() * members) as u64);
+        if let Some(since) = since {
+            self.deliver_seconds.observe(since.elapsed().as_secs_f64());
+        }
     }
 
     pub(crate) fn healed(&self, cause: Cause, took: Duration) {
@@ -131,5 +150,10 @@ impl HubMetrics {
 
     pub(crate) fn joined(&self, source: Source) {
         self.joins.with_label_values(&[source.as_str()]).inc();
+    }
+
+    /// Somebody who came with a position has been answered to the end.
+    pub(crate) fn resumed(&self, reset: bool) {
+        self.resumes.with_label_values(&[if reset { "reset" } else { "whole" }]).inc();
     }
 }

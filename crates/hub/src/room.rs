@@ -42,9 +42,18 @@ pub(crate) struct State {
     pub(crate) looking: bool,
     /// What came since the flusher last looked: it never waits, so this is what comes during one round.
     owed: Vec<Entry>,
+    /// When the first of it was published, if it came from the bus.
+    owed_since: Option<Instant>,
     flushing: bool,
     pins: usize,
     idle_since: Instant,
+}
+
+/// What one turn of the flusher is about.
+struct Round {
+    batch: Batch,
+    members: Arc<Vec<Arc<Member>>>,
+    since: Option<Instant>,
 }
 
 impl Room {
@@ -59,6 +68,7 @@ impl Room {
                 filling: false,
                 looking: false,
                 owed: Vec::new(),
+                owed_since: None,
                 flushing: false,
                 pins: 0,
                 idle_since: Instant::now(),
@@ -118,15 +128,21 @@ impl Room {
         self.doubts.load(Ordering::Acquire)
     }
 
-    /// Takes entries from the bus and hands on what is ready; whether a number is missing. `None` for entries of another
-    /// history than the present one.
-    pub(crate) fn take(self: &Arc<Self>, hub: &Arc<Inner>, epoch: Epoch, entries: Vec<Entry>) -> Option<bool> {
+    /// Takes entries that were published `since`, and hands on what is ready; whether a number is missing. `None` for
+    /// entries of another history than the present one.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        hub: &Arc<Inner>,
+        epoch: Epoch,
+        entries: Vec<Entry>,
+        since: Option<Instant>,
+    ) -> Option<bool> {
         let mut state = self.current(&hub.view);
         if state.epoch != epoch {
             return None;
         }
         let ready = state.sequence.take(entries);
-        state.owe(ready);
+        state.owe(ready, since);
         let gap = state.sequence.has_gap();
         self.flush(hub, state);
         Some(gap)
@@ -142,7 +158,7 @@ impl Room {
         let entries = changes.messages.iter().map(proto::Message::entry);
         let ready = state.sequence.fill(entries, changes.complete_to);
         let count = ready.len();
-        state.owe(ready);
+        state.owe(ready, None);
         self.flush(hub, state);
         count
     }
@@ -156,34 +172,34 @@ impl Room {
         let small = state.members.len() <= hub.config.inline_members_max;
         drop(state);
         if small {
-            while let Some((batch, members)) = self.next_batch() {
+            while let Some(Round { batch, members, since }) = self.next_round() {
                 members.iter().for_each(|member| member.deliver(&batch));
-                hub.metrics.delivered(&batch, members.len());
+                hub.metrics.delivered(&batch, members.len(), since);
             }
         } else {
             let (room, hub) = (self.clone(), hub.clone());
             // Not one of the hub's cancellable tasks: a flusher that is dropped half-way would leave a hole.
             hub.tasks.clone().spawn(async move {
-                while let Some((batch, members)) = room.next_batch() {
+                while let Some(Round { batch, members, since }) = room.next_round() {
                     for turn in members.chunks(MEMBERS_A_TURN) {
                         turn.iter().for_each(|member| member.deliver(&batch));
                         tokio::task::yield_now().await;
                     }
-                    hub.metrics.delivered(&batch, members.len());
+                    hub.metrics.delivered(&batch, members.len(), since);
                 }
             });
         }
     }
 
     /// What has gathered, and who is to have it; with nothing owed, the flusher's work is done.
-    fn next_batch(&self) -> Option<(Batch, Arc<Vec<Arc<Member>>>)> {
+    fn next_round(&self) -> Option<Round> {
         let mut state = self.lock();
         if state.owed.is_empty() {
             state.flushing = false;
             return None;
         }
-        let owed = std::mem::take(&mut state.owed);
-        Some((Batch::new(owed), state.members.clone()))
+        let (owed, since) = (std::mem::take(&mut state.owed), state.owed_since.take());
+        Some(Round { batch: Batch::new(owed), members: state.members.clone(), since })
     }
 
     /// Shows an ephemeral frame to every member but one.
@@ -217,6 +233,7 @@ impl State {
         self.epoch = epoch;
         self.sequence.restart();
         self.owed.clear();
+        self.owed_since = None;
         for member in std::mem::take(&mut self.members).iter() {
             member.shut();
             member.outbox.reset();
@@ -228,9 +245,10 @@ impl State {
         self.pins > 0
     }
 
-    fn owe(&mut self, ready: Vec<Entry>) {
-        if !self.members.is_empty() {
+    fn owe(&mut self, ready: Vec<Entry>, since: Option<Instant>) {
+        if !self.members.is_empty() && !ready.is_empty() {
             self.owed.extend(ready);
+            self.owed_since = self.owed_since.or(since);
         }
     }
 

@@ -52,7 +52,7 @@ impl Inner {
                 continue;
             }
             // What came since the subscription waited; the read may have left some of it to go out.
-            if room.take(self, epoch, Vec::new()) == Some(true) {
+            if room.take(self, epoch, Vec::new(), None) == Some(true) {
                 self.fill_gap(room);
             }
             // Subscribed, or lost, while the read was under way: whoever compared then passed over a cold room.

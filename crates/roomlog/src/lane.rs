@@ -70,7 +70,7 @@ impl Lane {
     /// Commits a batch, publishes it and settles it; `false` if the store was away to the end.
     async fn keep(&self, Batch { items, waiting }: Batch, until: Instant) -> bool {
         if let Some(oldest) = waiting.first() {
-            self.metrics.queue_age_ms.set(oldest.since.elapsed().as_millis() as i64);
+            self.metrics.queue_seconds.observe(oldest.since.elapsed().as_secs_f64());
         }
         // As it is before: an epoch that turns while a batch is committed must not lend its name to numbers of the one before. The
         // reverse does no harm, for numbers under an older name are read back.

@@ -1,12 +1,13 @@
 //! What the room log counts.
 
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{Histogram, IntCounter, IntGauge, Registry};
+use tally::Tally;
 
-/// Counters and gauges of the lanes.
+/// The lanes' series; every one is there from the start.
 #[derive(Clone)]
 pub struct RoomLogMetrics {
     pub(crate) queue_messages: IntGauge,
-    pub(crate) queue_age_ms: IntGauge,
+    pub(crate) queue_seconds: Histogram,
     pub(crate) retries: IntCounter,
     pub(crate) republished: IntCounter,
 }
@@ -17,25 +18,19 @@ impl RoomLogMetrics {
     /// # Errors
     /// When the registry already has them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let metrics = Self {
-            queue_messages: IntGauge::new("tertulia_store_queue_messages", "Jobs that wait to be committed.")?,
-            queue_age_ms: IntGauge::new(
-                "tertulia_store_queue_age_milliseconds",
-                "How long the oldest job of the last batch had waited when its commit began.",
+        Ok(Self {
+            queue_messages: registry.gauge(
+                "tertulia_store_queue_messages",
+                "Messages and changes that wait to be committed, or are being committed.",
             )?,
-            retries: IntCounter::new(
-                "tertulia_store_retries_total",
-                "Batches tried again because the store was away.",
+            queue_seconds: registry.seconds(
+                "tertulia_store_queue_seconds",
+                "How long the oldest of each batch had waited when its commit began.",
             )?,
-            republished: IntCounter::new(
-                "tertulia_republished_total",
-                "Publications repeated because a known id was sent again.",
-            )?,
-        };
-        registry.register(Box::new(metrics.queue_messages.clone()))?;
-        registry.register(Box::new(metrics.queue_age_ms.clone()))?;
-        registry.register(Box::new(metrics.retries.clone()))?;
-        registry.register(Box::new(metrics.republished.clone()))?;
-        Ok(metrics)
+            retries: registry
+                .counter("tertulia_store_retries_total", "Batches tried again because the store was away.")?,
+            republished: registry
+                .counter("tertulia_republished_total", "Publications repeated because a known id was sent again.")?,
+        })
     }
 }

@@ -8,8 +8,10 @@ mod config;
 mod limits;
 mod logging;
 mod mask;
+mod metrics;
 mod node;
 mod open;
+mod runtime;
 mod signals;
 
 use std::process::ExitCode;

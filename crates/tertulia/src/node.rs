@@ -7,16 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusError};
-use gateway::{Gateway, GatewayConfig, GatewayMetrics, Tokens};
-use hub::{Hub, HubConfig, HubMetrics};
-use prometheus::process_collector::ProcessCollector;
-use prometheus::{IntGaugeVec, Opts, Registry};
+use gateway::{Gateway, GatewayConfig, Tokens};
+use hub::{Hub, HubConfig};
 use proto::RoomName;
-use roomlog::{LaneConfig, RoomLog, RoomLogMetrics};
+use roomlog::{LaneConfig, RoomLog};
 use store::{Store, StoreError, StoreView};
 
 use crate::config::ServeConfig;
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::open;
 use crate::signals::{Leave, Signals};
 
@@ -97,25 +96,19 @@ struct Running {
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
-    let registry = Registry::new();
-    about_ourselves(&registry, config)?;
-    let store = open::store(config, &registry).await?;
-    let (bus, events) = open::bus(config, &registry)?;
+    let metrics = Metrics::of_node(&config.node_name())?;
+    let store = open::store(config, metrics.store).await?;
+    let (bus, events) = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
         Some(secret) => secret.clone(),
         None => store.secret(&fresh_secret()).await?,
     };
-    let room_log = Arc::new(RoomLog::start(
-        store.clone(),
-        bus.clone(),
-        view.clone(),
-        &LaneConfig::default(),
-        RoomLogMetrics::register(&registry)?,
-    ));
+    let room_log =
+        Arc::new(RoomLog::start(store.clone(), bus.clone(), view.clone(), &LaneConfig::default(), metrics.room_log));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
     let hub_config = HubConfig { reads_max, ..HubConfig::default() };
-    let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, HubMetrics::register(&registry)?);
+    let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, metrics.hub);
     let gateway_config = GatewayConfig {
         node_name: config.node_name(),
         guests: config.guests,
@@ -130,8 +123,9 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         backlog_bytes: config.backlog_bytes,
         ..GatewayConfig::default()
     };
-    let metrics = GatewayMetrics::register(&registry)?;
-    let gateway = Gateway::new(hub.clone(), room_log.clone(), Tokens::new(&secret), gateway_config, metrics, registry);
+    let tokens = Tokens::new(&secret);
+    let Metrics { gateway: metrics, registry, .. } = metrics;
+    let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
     Ok(Running { gateway, room_log, hub, bus, store })
 }
 
@@ -154,14 +148,6 @@ impl Running {
         }
         tracing::info!("gone");
     }
-}
-
-fn about_ourselves(registry: &Registry, config: &ServeConfig) -> Result<(), prometheus::Error> {
-    registry.register(Box::new(ProcessCollector::for_self()))?;
-    let opts = Opts::new("tertulia_build_info", "1, with what is running.");
-    let build = IntGaugeVec::new(opts, &["version", "node"])?;
-    build.with_label_values(&[env!("CARGO_PKG_VERSION"), &config.node_name()]).set(1);
-    registry.register(Box::new(build))
 }
 
 /// 32 random bytes in hexadecimal.

@@ -84,8 +84,7 @@ pub(crate) fn sqlite_config(config: &ServeConfig) -> SqliteConfig {
 }
 
 /// Opens the store, once it can be reached, and sees that its settings keep what we promise.
-pub(crate) async fn store(config: &ServeConfig, registry: &Registry) -> Result<Arc<dyn Archive>, StartError> {
-    let metrics = StoreMetrics::register(registry)?;
+pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Archive>, StartError> {
     let store = opened(config, &metrics, false).await?;
     let durability = store.durability().await?;
     metrics.show_durability(&durability);
@@ -161,9 +160,8 @@ pub(crate) async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreEr
 /// Starts the bus. A Redis that is away is no error: the node starts degraded.
 pub(crate) fn bus(
     config: &ServeConfig,
-    registry: &Registry,
+    metrics: BusMetrics,
 ) -> Result<(Arc<dyn Bus>, mpsc::Receiver<BusEvent>), StartError> {
-    let metrics = BusMetrics::register(registry)?;
     if Place::of(config).is_shared() != config.redis_url.is_some() {
         tracing::warn!(
             "Postgres and Redis belong together: without Redis nodes on one Postgres hear each other only after seconds, and \

@@ -49,10 +49,12 @@ async fn bad_configuration_ends_with_a_sentence_and_a_code() {
         complains(&told, "let whoever runs this program write there, or name another place");
         complains(&told, closed);
     }
-    let garbage = folder.path().join("tertulia.db");
-    std::fs::write(&garbage, "something else altogether, and long enough to have a head").unwrap();
-    complains(&run(&listen, &[]), "not a database");
-    std::fs::remove_file(&garbage).unwrap();
+    // In a folder of its own: a log that was left beside it would make a database of it.
+    let garbage = tempfile::tempdir().unwrap();
+    std::fs::write(garbage.path().join("tertulia.db"), "something else altogether, and long enough to have a head")
+        .unwrap();
+    let here = ["serve", "--listen", &port, "--data-dir", garbage.path().to_str().unwrap()];
+    complains(&run(&here, &[]), "not a database");
     let config = folder.path().join("tertulia.toml");
     std::fs::write(&config, "colour = 'red'").unwrap();
     complains(&run(&["--config", config.to_str().unwrap()], &[]), "colour");

@@ -64,6 +64,11 @@ impl HaProxy {
         self.address
     }
 
+    /// The inner port, with its metrics: for the operator.
+    pub fn inner(&self) -> SocketAddr {
+        self.inner
+    }
+
     /// Has it read its configuration anew, as an operator does: another process takes what comes from now on, and the old one
     /// keeps what is open.
     pub fn reload(&self) {

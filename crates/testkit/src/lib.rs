@@ -13,9 +13,11 @@ pub mod haproxy;
 pub mod node;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod redis;
 pub mod replica;
+pub mod socketio;
 
 /// Asks again and again until there is an answer; `None` if there is none in time. How tests wait for facts.
 pub async fn patience<T>(within: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {

@@ -76,6 +76,7 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                node.metrics.accept_errors.inc();
                 tokio::time::sleep(PAUSE).await;
             }
         }

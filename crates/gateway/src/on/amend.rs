@@ -5,6 +5,7 @@ use roomlog::Job;
 use store::{Amendment, Change};
 
 use super::Guest;
+use crate::metrics::result_of;
 use crate::refusal;
 
 impl Guest {
@@ -23,15 +24,25 @@ impl Guest {
     }
 
     fn amend(&mut self, reference: Option<String>, room: RoomName, seq: u64, change: Change) -> Result<(), Refusal> {
-        self.node.send_rate.spend(self.user.id)?;
+        self.node.send_rate.spend(self.user.id).inspect_err(|_| {
+            self.node.metrics.amendments.with_label_values(&["rejected"]).inc();
+        })?;
         let amendment = Amendment { room: room.clone(), seq, by: self.user.id, change };
         let (node, conn) = (self.node.clone(), self.conn.clone());
         conn.send_begins();
         let settle = move |answer: Result<to_client::Kept, _>| {
-            match answer {
-                Ok(kept) => conn.answer_later(&to_client::ack(reference.as_deref(), &room, &kept)),
-                Err(error) => node.refuse(&conn, reference.as_deref(), None, &refusal::of_append(&error)),
-            }
+            let result = match answer {
+                Ok(kept) => {
+                    conn.answer_later(&to_client::ack(reference.as_deref(), &room, &kept));
+                    "ok"
+                }
+                Err(error) => {
+                    let refusal = refusal::of_append(&error);
+                    node.refuse(&conn, reference.as_deref(), None, &refusal);
+                    result_of(&refusal)
+                }
+            };
+            node.metrics.amendments.with_label_values(&[result]).inc();
             conn.send_ends();
         };
         self.node.room_log.submit(Job::Amend(amendment), Box::new(settle));

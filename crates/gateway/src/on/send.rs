@@ -7,6 +7,7 @@ use roomlog::{AppendError, Job};
 use store::Post;
 
 use super::Guest;
+use crate::metrics::result_of;
 use crate::refusal;
 
 impl Guest {
@@ -35,7 +36,7 @@ impl Guest {
                 Err(error) => {
                     let refusal = refusal::of_append(&error);
                     node.refuse(&conn, reference, Some(&id.to_string()), &refusal);
-                    if refusal.retry_after_ms.is_some() { "unavailable" } else { "rejected" }
+                    result_of(&refusal)
                 }
             };
             node.metrics.sends.with_label_values(&[result]).inc();

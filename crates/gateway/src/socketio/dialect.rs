@@ -167,18 +167,13 @@ pub(super) fn with_offsets() -> &'static Dialect {
 }
 
 /// What is said, for one form of event.
-pub(super) fn written(
-    namespace: Namespace,
-    event: &str,
-    form: Form,
-    seq: u64,
-    name: &str,
-    text: &str,
-) -> Str {
+pub(super) fn written(namespace: Namespace, event: &str, form: Form, seq: u64, name: &str, text: &str) -> Str {
     match form {
         Form::Offset => packet::event(namespace, &(event, text, seq.to_string(), name)),
         Form::Text => packet::event(namespace, &(event, text)),
-        Form::Object(name_key, text_key) => packet::event(namespace, &(event, Pair([(name_key, name), (text_key, text)]))),
+        Form::Object(name_key, text_key) => {
+            packet::event(namespace, &(event, Pair([(name_key, name), (text_key, text)])))
+        }
     }
 }
 

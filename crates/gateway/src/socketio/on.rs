@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::dialect::{self, Ask, Dialect, People};
 use super::life::{After, Guest, Work};
 use super::{handshake, packet, people};
+use crate::metrics::result_of;
 use crate::refusal;
 
 /// A person is shown writing at most this often; what comes sooner says nothing new.
@@ -115,7 +116,7 @@ impl Guest {
                 Err(error) => {
                     let refusal = refusal::of_append(&error);
                     session.refuse(&refusal);
-                    if refusal.retry_after_ms.is_some() { "unavailable" } else { "rejected" }
+                    result_of(&refusal)
                 }
             };
             session.node.metrics.sends.with_label_values(&[result]).inc();
@@ -203,7 +204,8 @@ impl Guest {
 
 fn read<'a, T: Deserialize<'a>>(argument: Option<&&'a RawValue>, wanted: &str) -> Result<T, Refusal> {
     let argument = argument.ok_or_else(|| Refusal::new(Code::InvalidField, format!("{wanted} is missing")))?;
-    serde_json::from_str(argument.get()).map_err(|_| Refusal::new(Code::InvalidField, format!("{wanted} cannot be read")))
+    serde_json::from_str(argument.get())
+        .map_err(|_| Refusal::new(Code::InvalidField, format!("{wanted} cannot be read")))
 }
 
 fn text_of(argument: Option<&&RawValue>, name: &str) -> Result<String, Refusal> {

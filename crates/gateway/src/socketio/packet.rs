@@ -157,7 +157,9 @@ mod tests {
 
     #[test]
     fn events_are_read_with_or_without_namespace_and_number() {
-        for (text, number) in [(r#"2["a",1,"x"]"#, None), (r#"2/ws,12["a",1,"x"]"#, Some(12)), (r#"27["a",1,"x"]"#, Some(7))] {
+        for (text, number) in
+            [(r#"2["a",1,"x"]"#, None), (r#"2/ws,12["a",1,"x"]"#, Some(12)), (r#"27["a",1,"x"]"#, Some(7))]
+        {
             let Some(Packet::Event { name, arguments, ack }) = Packet::parse(text) else { panic!("{text}") };
             let arguments: Vec<&str> = arguments.iter().map(|raw| raw.get()).collect();
             assert_eq!((name.as_str(), arguments, ack), ("a", vec!["1", r#""x""#], number), "{text}");
@@ -166,7 +168,9 @@ mod tests {
 
     #[test]
     fn what_no_client_writes_is_not_taken() {
-        for text in ["", "2", "2[]", "2[1]", "2{}", r#"2["a""#, r#"299999999999999999999["a"]"#, "4{}", "9", "é", "0{", "x"] {
+        for text in
+            ["", "2", "2[]", "2[1]", "2{}", r#"2["a""#, r#"299999999999999999999["a"]"#, "4{}", "9", "é", "0{", "x"]
+        {
             assert!(Packet::parse(text).is_none(), "{text}");
         }
     }

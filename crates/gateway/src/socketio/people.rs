@@ -92,7 +92,8 @@ pub(super) fn whisper(session: &Session, user: UserId, frame: &Frame) {
             }
         }
         (Ok(Whisper::Typing { user }), _, Some(people)) => {
-            session.whisper(packet::event(voice.namespace, &(people.typing, Username { username: user.name.as_str() })));
+            session
+                .whisper(packet::event(voice.namespace, &(people.typing, Username { username: user.name.as_str() })));
         }
         _ => {}
     }

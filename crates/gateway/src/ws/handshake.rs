@@ -163,9 +163,7 @@ pub(crate) fn address_slot(node: &Node, peer: &Peer, headers: &HeaderMap) -> Res
 
 /// The socket becomes a WebSocket's for good.
 pub(crate) fn keep_place(node: &Node, peer: &Peer) -> Result<(), Problem> {
-    peer.place
-        .keep()
-        .map_err(|_| turn_away(node, "full", StatusCode::SERVICE_UNAVAILABLE, "this node is full", 5))
+    peer.place.keep().map_err(|_| turn_away(node, "full", StatusCode::SERVICE_UNAVAILABLE, "this node is full", 5))
 }
 
 fn turn_away(node: &Node, reason: &'static str, status: StatusCode, detail: &str, seconds: u64) -> Problem {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use proto::Epoch;
-use store::{Archive, Record, Restoration, Restored};
+use store::{Archive, Record, Restoration, Restored, StoreMetrics};
 
 use super::lines::{BYTES_MAX, End, Header, Kept, Line, Room, VERSION};
 use super::mention;
@@ -44,7 +44,7 @@ pub(crate) async fn run(asked: &ImportConfig) -> Result<(), StartError> {
             });
         }
     }
-    let store = open::store(&asked.config, &Registry::new()).await?;
+    let store = open::store(&asked.config, StoreMetrics::register(&Registry::new())?).await?;
     let void = patiently(async || store.epoch().await).await?;
     let mut import =
         Import { store, void, room: None, chunk: Vec::new(), bytes: 0, fresh: 0, progress: Progress::new("read") };
