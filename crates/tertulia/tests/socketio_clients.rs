@@ -37,7 +37,7 @@ fn urls(cluster: &Cluster) -> String {
 /// Runs some of the files beside this one.
 async fn node_tests(files: &[&str], environment: &[(&str, &str)]) {
     let python = root().join("target/socketio-python/bin/python");
-    let folder = root().join("crates/tertulia/tests/socketio");
+    let folder = root().join("crates/tertulia/tests/socketio_clients");
     for tool in [&python, &folder.join("node_modules"), &root().join("examples/socketio-js/node_modules")] {
         assert!(
             tool.exists(),
