@@ -242,6 +242,24 @@ async fn polling_carries_the_same_and_goes_over_to_a_websocket() {
     assert_eq!(client.post(&format!("42[\"message\",\"{}\"]", "x".repeat(70_000))).await, Some(413));
 }
 
+/// Guards polls from the bound on the life of HTTP connections: an answer that is waited for is waited for.
+#[tokio::test]
+async fn a_poll_outlives_the_connections_time() {
+    let options = NodeOptions::alone(PROGRAM).with("TERTULIA_HTTP_SECONDS", 1);
+    let node = Node::start(options).await;
+    let mut client = SocketIo::polling(node.address(), json!({"serverOffset": 0})).await;
+    client.ask(&json!(["chat message", "first"])).await;
+    client.heard_until("first").await;
+    let mut ana = reader(&node, 1).await;
+    let later = async {
+        // Longer than a connection lives that only finishes its answer.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        ana.ask(&json!(["chat message", "second"])).await;
+    };
+    let (heard, ()) = tokio::join!(client.heard_until("second"), later);
+    assert_eq!(heard, [(2, "second".into())]);
+}
+
 /// Guards the node from what no client writes: that session ends, by its transport, and no other.
 #[tokio::test]
 async fn what_no_client_writes_ends_its_session_and_nothing_else() {

@@ -64,10 +64,10 @@ pub(super) async fn live(session: Arc<Session>, sid: Sid) {
     let mut life = Life { session: session.clone(), guest: None, work: None };
     let reason = life.run().await;
     drop(life); // leaves all rooms
-    part(&session).await;
-    node.sessions.remove(sid);
     node.metrics.connections.with_label_values(&["socketio"]).dec();
     node.metrics.disconnects.with_label_values(&[reason]).inc();
+    part(&session, reason).await;
+    node.sessions.remove(sid);
 }
 
 impl Life {
@@ -208,10 +208,11 @@ impl Guest {
 }
 
 /// Closes the transport, never the namespace: a client that is told to leave that does not come back.
-async fn part(session: &Arc<Session>) {
+async fn part(session: &Arc<Session>, reason: &'static str) {
+    let is_gone = matches!(reason, "client" | "lost" | "idle");
     let ended = async {
         // A poll takes what it finds and no more: what was acknowledged shall be read.
-        session.until(|| session.is_cut() || session.out().is_taken()).await;
+        session.until(|| is_gone || session.is_cut() || session.out().is_taken()).await;
         if let Some(socket) = session.set_socket(None) {
             socket.close(DisconnectReason::ClosingServer);
         }

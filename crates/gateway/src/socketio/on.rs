@@ -1,5 +1,6 @@
 //! What a guest may ask, by whatever name its dialect has for it.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -139,6 +140,7 @@ impl Guest {
         let room = self.here()?.clone();
         self.user = handshake::renamed(&self.user, &text_of(arguments.first(), "username")?)?;
         self.session.out().voice.speaks(dialect, None);
+        self.session.is_counted.store(true, Ordering::Relaxed);
         let person = handshake::person(&room, self.user.name.clone());
         let (session, user) = (self.session.clone(), self.user.id);
         Ok(Some(

@@ -53,6 +53,8 @@ pub(crate) struct Session {
     draining: AtomicBool,
     /// Whether it was let into a namespace.
     pub(super) is_in: AtomicBool,
+    /// Whether it is among the people who are counted.
+    pub(super) is_counted: AtomicBool,
     /// WebSockets that carry it, whether there ever was one, and whether they are to end, whatever is under way.
     pub(super) streams: AtomicUsize,
     pub(super) had_stream: AtomicBool,
@@ -85,6 +87,7 @@ impl Session {
             sends_waiting: AtomicU32::new(0),
             draining: AtomicBool::new(false),
             is_in: AtomicBool::new(false),
+            is_counted: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
             had_stream: AtomicBool::new(false),
             cut: AtomicBool::new(false),

@@ -8,18 +8,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::session::Session;
 use crate::places::Place;
 
+/// How soon the system asks after a silent peer, how often, and how many times before it gives up: within 15 s in all.
+const ASK_AFTER: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_secs(3);
+const ASK_TIMES: u32 = 3;
+
 pub(super) struct Stream {
     tcp: TcpStream,
     /// What came with the handshake.
     early: Vec<u8>,
     session: Arc<Session>,
+    /// Whether the system watches over it more closely.
+    watched: bool,
     _place: Arc<Place>,
 }
 
@@ -27,8 +36,20 @@ impl Stream {
     pub(super) fn new(tcp: TcpStream, early: Vec<u8>, session: Arc<Session>, place: Arc<Place>) -> Self {
         session.streams.fetch_add(1, Ordering::AcqRel);
         session.had_stream.store(true, Ordering::Release);
-        Self { tcp, early, session, _place: place }
+        Self { tcp, early, session, watched: false, _place: place }
     }
+}
+
+/// Others are told within 15 s that somebody who is counted was lost; the engine's pings would take longer to notice.
+fn watch(tcp: &TcpStream) -> io::Result<()> {
+    sockopt::set_tcp_keepidle(tcp, ASK_AFTER)?;
+    sockopt::set_tcp_keepintvl(tcp, ASK_EVERY)?;
+    sockopt::set_tcp_keepcnt(tcp, ASK_TIMES)?;
+    sockopt::set_socket_keepalive(tcp, true)?;
+    // The same for what was written and is not taken.
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(tcp, (ASK_AFTER + ASK_EVERY * ASK_TIMES).as_millis() as u32)?;
+    Ok(())
 }
 
 impl Drop for Stream {
@@ -69,6 +90,12 @@ impl AsyncWrite for Stream {
         this.session.writer.register(task.waker());
         if this.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if !this.watched && this.session.is_counted.load(Ordering::Relaxed) {
+            this.watched = true;
+            if let Err(error) = watch(&this.tcp) {
+                tracing::debug!(%error, "a counted session is not watched more closely");
+            }
         }
         let written = Pin::new(&mut this.tcp).poll_write(task, bytes);
         if let Poll::Ready(Ok(length)) = written {
