@@ -76,10 +76,12 @@ export class Node {
   }
 }
 
-/** A line between a page and a node that can be cut and mended. */
+/** A line between a page and a node that can be cut and mended, or carry only what goes up. */
 export class Line {
   #open = true;
+  #hushed = false;
   #sockets = new Set();
+  #down = new Map();
 
   static async to(node) {
     const line = new Line();
@@ -91,10 +93,13 @@ export class Line {
         socket.on('error', () => other.destroy());
         socket.on('close', () => {
           line.#sockets.delete(socket);
+          line.#down.delete(socket);
           other.destroy();
         });
-        socket.pipe(other);
       }
+      near.pipe(far);
+      line.#down.set(far, near);
+      if (!line.#hushed) far.pipe(near);
       return undefined;
     });
     line.url = `http://127.0.0.1:${await listening(line.server)}`;
@@ -108,6 +113,19 @@ export class Line {
 
   mend() {
     this.#open = true;
+    this.#hushed = false;
+  }
+
+  /** From now on the node hears the page, and nobody hears the node. */
+  hush() {
+    this.#hushed = true;
+    for (const [far, near] of this.#down) far.unpipe(near);
+  }
+
+  /** What was held back arrives. */
+  speak() {
+    this.#hushed = false;
+    for (const [far, near] of this.#down) far.pipe(near);
   }
 
   close() {
@@ -148,7 +166,7 @@ export class Stage {
     // A violation of the content security policy is a console error too; a refused connection is expected here.
     page.on('console', (entry) => {
       const words = entry.text();
-      if (entry.type() !== 'error' || /^WebSocket connection to|ERR_CONNECTION|ERR_EMPTY_RESPONSE/.test(words)) return;
+      if (entry.type() !== 'error' || /^WebSocket connection to|ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED/.test(words)) return;
       this.#troubles.push(words);
     });
     page.on('pageerror', (error) => this.#troubles.push(error.stack));

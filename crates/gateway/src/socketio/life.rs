@@ -62,7 +62,7 @@ pub(super) async fn live(session: Arc<Session>, sid: Sid) {
     node.metrics.connects.with_label_values(&["socketio"]).inc();
     node.metrics.connections.with_label_values(&["socketio"]).inc();
     let mut life = Life { session: session.clone(), guest: None, work: None };
-    let reason = life.run(sid).await;
+    let reason = life.run().await;
     drop(life); // leaves all rooms
     node.metrics.connections.with_label_values(&["socketio"]).dec();
     node.metrics.disconnects.with_label_values(&[reason]).inc();
@@ -72,10 +72,10 @@ pub(super) async fn live(session: Arc<Session>, sid: Sid) {
 
 impl Life {
     /// Runs until the end is decided; says why.
-    async fn run(&mut self, sid: Sid) -> &'static str {
+    async fn run(&mut self) -> &'static str {
         if self.session.version() == ProtocolVersion::V3 {
             // Older clients are in the main namespace without asking.
-            self.connect(sid, "/", None);
+            self.connect("/", None);
         }
         loop {
             let session = self.session.clone();
@@ -84,7 +84,7 @@ impl Life {
             }
             if self.work.is_none() {
                 if let Some(packet) = session.next_packet() {
-                    self.on_packet(sid, &packet);
+                    self.on_packet(&packet);
                     tokio::task::consume_budget().await;
                     continue;
                 }
@@ -123,10 +123,10 @@ impl Life {
         }
     }
 
-    fn on_packet(&mut self, sid: Sid, text: &Str) {
+    fn on_packet(&mut self, text: &Str) {
         match (Packet::parse(text), &mut self.guest) {
             (None, _) => self.session.end("protocol"),
-            (Some(Packet::Connect { namespace, auth }), _) => self.connect(sid, namespace, auth),
+            (Some(Packet::Connect { namespace, auth }), _) => self.connect(namespace, auth),
             (Some(Packet::Disconnect), _) => self.session.end("client"),
             (Some(Packet::Event { name, arguments, ack }), Some(guest)) => {
                 self.work = guest.on(&name, &arguments, ack).unwrap_or_else(|refusal| {
@@ -139,7 +139,7 @@ impl Life {
     }
 
     /// Answers at once; the past comes after it.
-    fn connect(&mut self, sid: Sid, asked: &str, auth: Option<&RawValue>) {
+    fn connect(&mut self, asked: &str, auth: Option<&RawValue>) {
         let session = self.session.clone();
         let version = session.version();
         let refused = |refusal: Option<&Refusal>| session.answer(packet::not_connected(asked, refusal, version));
@@ -166,7 +166,8 @@ impl Life {
             voice.speaks(dialect::with_offsets(), None);
         }
         session.out().voice = voice;
-        session.answer(packet::connected(namespace, &sid.to_string(), version));
+        // Not the engine's own: whoever knows that one may poll in its owner's name, and clients tell others their `socket.id`.
+        session.answer(packet::connected(namespace, &Sid::new().to_string(), version));
         session.answer(packet::event(namespace, &(dialect::NODE_NAME, &session.node.config.node_name)));
         let mut guest = Guest {
             session,

@@ -29,7 +29,7 @@ pub(super) enum Packet<'a> {
         /// The number to acknowledge it by.
         ack: Option<u64>,
     },
-    /// Nothing that we asked for or could use: an acknowledgement, the head of an event with attachments.
+    /// An acknowledgement, which nobody asked for.
     Other,
 }
 
@@ -54,6 +54,12 @@ impl<'a> Packet<'a> {
     /// Reads one packet; `None` for what no client of Socket.IO writes.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let mut rest = text.get(1..)?;
+        if let b'5' | b'6' = text.as_bytes()[0] {
+            // So many attachments follow. They are let go; what stands for them here is no text, and is refused as such.
+            let (attachments, head) = rest.split_once('-')?;
+            attachments.parse::<u32>().ok()?;
+            rest = head;
+        }
         let mut namespace = "/";
         if rest.starts_with('/') {
             (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
@@ -66,7 +72,7 @@ impl<'a> Packet<'a> {
                 Some(Self::Connect { namespace, auth })
             }
             b'1' => Some(Self::Disconnect),
-            b'2' => {
+            b'2' | b'5' => {
                 let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
                 let ack = if digits == 0 { None } else { Some(rest[..digits].parse().ok()?) };
                 let mut arguments: Vec<&RawValue> = serde_json::from_str(&rest[digits..]).ok()?;
@@ -76,7 +82,7 @@ impl<'a> Packet<'a> {
                 let name = serde_json::from_str(arguments.remove(0).get()).ok()?;
                 Some(Self::Event { name, arguments, ack })
             }
-            b'3' | b'5' | b'6' => Some(Self::Other),
+            b'3' | b'6' => Some(Self::Other),
             _ => None,
         }
     }

@@ -1,0 +1,101 @@
+//! Unchanged Socket.IO clients, from npm and PyPI and in a browser: on Socket.IO's own server, so that the tests are
+//! known to be right, and then on three nodes.
+
+// A test fails by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use testkit::cluster::{Cluster, options};
+use testkit::haproxy::HaProxy;
+use testkit::postgres::Postgres;
+use testkit::process::free_port;
+use tokio::process::Command;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tertulia");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Where the pages of another origin are; nodes are told to let them in.
+fn pages() -> String {
+    format!("http://127.0.0.1:{}", free_port())
+}
+
+async fn cluster_open_to(pages: &str) -> Cluster {
+    let database = Postgres::shared().database();
+    Cluster::with(3, |number| options(PROGRAM, number, &database).with("TERTULIA_ALLOWED_ORIGINS", pages)).await
+}
+
+fn urls(cluster: &Cluster) -> String {
+    cluster.nodes.iter().map(testkit::node::Node::url).collect::<Vec<_>>().join(",")
+}
+
+/// Runs some of the files beside this one.
+async fn node_tests(files: &[&str], environment: &[(&str, &str)]) {
+    let python = root().join("target/socketio-python/bin/python");
+    let folder = root().join("crates/tertulia/tests/socketio_clients");
+    for tool in [&python, &folder.join("node_modules"), &root().join("examples/socketio-js/node_modules")] {
+        assert!(
+            tool.exists(),
+            "{} is missing: `scripts/install-test-tools` brings it, and `make test` runs that first",
+            tool.display()
+        );
+    }
+    let tests = Command::new("node")
+        // Most of the time they wait, and some of them for hearts to beat.
+        .args(["--test", "--test-concurrency=4"])
+        .args(files)
+        .current_dir(folder)
+        .env("TERTULIA_PYTHON", python)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(300), tests).await.expect("the tests end").expect("node runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+const CONTRACT: [&str; 6] = [
+    "tutorial.test.mjs",
+    "dialects.test.mjs",
+    "python.test.mjs",
+    "packets.test.mjs",
+    "wire.test.mjs",
+    "heartbeat.test.mjs",
+];
+
+#[tokio::test]
+async fn what_the_tests_expect_socket_io_s_own_server_does() {
+    let pages = pages();
+    node_tests(&CONTRACT, &[("TERTULIA_URLS", "socket.io"), ("TERTULIA_PAGES", &pages)]).await;
+}
+
+#[tokio::test]
+async fn unchanged_clients_are_at_home_on_three_nodes() {
+    let pages = pages();
+    let cluster = cluster_open_to(&pages).await;
+    let files: Vec<&str> = CONTRACT.into_iter().chain(["examples.test.mjs"]).collect();
+    node_tests(&files, &[("TERTULIA_URLS", &urls(&cluster)), ("TERTULIA_PAGES", &pages)]).await;
+}
+
+#[tokio::test]
+async fn all_kinds_of_clients_return_when_nodes_go() {
+    let pages = pages();
+    let cluster = cluster_open_to(&pages).await;
+    let proxy = HaProxy::before(&cluster.addresses()).await;
+    let nodes: Vec<String> = cluster.nodes.iter().map(|node| node.pid().expect("it runs").to_string()).collect();
+    let environment = [
+        ("TERTULIA_URLS", urls(&cluster)),
+        ("TERTULIA_PAGES", pages),
+        ("TERTULIA_DOOR", format!("http://localhost:{}", proxy.address().port())),
+        ("TERTULIA_PIDS", nodes.join(",")),
+    ];
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    node_tests(&["cluster.test.mjs"], &environment).await;
+}
