@@ -58,6 +58,10 @@ pub trait Bus: Send + Sync + 'static {
     /// How many people each living *other* node has in a room, as far as is known.
     async fn presence(&self, room: &RoomName) -> Vec<(NodeId, u64)>;
 
+    /// Another node was heard of by what it said in a room. [`BusEvent::NodeGone`] follows once it falls silent, even if it
+    /// died before its first heart-beat.
+    fn suppose(&self, node: NodeId);
+
     /// Whether nodes hear each other. A bus within one process always does; one on Redis begins without, and tells
     /// each change by [`BusEvent::Reachable`].
     fn is_up(&self) -> bool;

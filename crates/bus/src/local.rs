@@ -70,6 +70,8 @@ impl Bus for LocalBus {
 
     fn announce(&self, _room: &RoomName, _count: u64) {}
 
+    fn suppose(&self, _node: NodeId) {}
+
     async fn presence(&self, _room: &RoomName) -> Vec<(NodeId, u64)> {
         Vec::new()
     }

@@ -146,6 +146,8 @@ impl Inner {
         {
             let mut state = room.lock();
             if origin != self.bus.node() {
+                // Or nobody would notice if this was the last that is ever heard of it.
+                self.bus.suppose(origin);
                 state.presence.others(origin, beat.count);
             }
             beat.joined.iter().for_each(|user| state.presence.news.came(user));

@@ -158,6 +158,10 @@ impl Bus for RedisBus {
         self.shared.people.set(room, count);
     }
 
+    fn suppose(&self, node: NodeId) {
+        self.shared.pulse.suppose(node);
+    }
+
     async fn presence(&self, room: &RoomName) -> Vec<(NodeId, u64)> {
         people::presence(&self.shared, room).await
     }

@@ -69,6 +69,16 @@ async fn a_node_that_falls_silent_is_gone_and_its_field_is_taken_out() {
     eventually("it is back", async || south.bus.presence(&lobby).await == [(north.bus.node(), 3)]).await;
 }
 
+/// Guards against people of a node that died right after it told of them, before its first heart-beat: they would stay for ever.
+#[tokio::test]
+async fn a_node_that_was_only_heard_of_is_gone_too() {
+    let redis = Redis::start().await;
+    let mut south = Node::up(&redis.url()).await;
+    let north = proto::NodeId(17);
+    south.bus.suppose(north);
+    assert_eq!(south.gone().await, north);
+}
+
 #[tokio::test]
 async fn a_node_that_was_deaf_itself_takes_nobody_for_gone() {
     let redis = Redis::start().await;
