@@ -101,7 +101,12 @@ impl Out {
         if self.under_way > 0 && self.under_way + bytes > bound {
             return false;
         }
-        let (Ok(place), Ok(_for_the_ping)) = (socket.reserve(), socket.reserve()) else { return false };
+        // An upgrade stops polls first and then waits for room for a packet of its own: it would wait for ever.
+        let (Ok(place), Ok(_for_the_ping), Ok(_for_the_upgrade)) =
+            (socket.reserve(), socket.reserve(), socket.reserve())
+        else {
+            return false;
+        };
         place.emit(packet.clone());
         self.under_way += bytes;
         true
