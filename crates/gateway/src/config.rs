@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use trace::Tracer;
+
 use crate::Networks;
 
 /// Who is let in, how much they may ask, and how long the node waits for them.
@@ -35,6 +37,8 @@ pub struct GatewayConfig {
     pub http_life: Duration,
     /// How often an idle connection is pinged; one that stays silent for more than twice as long is closed.
     pub heartbeat: Duration,
+    /// Who decides which requests are traced, and is told of them.
+    pub tracer: Tracer,
 }
 
 impl Default for GatewayConfig {
@@ -54,6 +58,7 @@ impl Default for GatewayConfig {
             hello_wait: Duration::from_secs(10),
             http_life: Duration::from_secs(60),
             heartbeat: Duration::from_secs(25),
+            tracer: Tracer::default(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use trace::Tracer;
+
 /// Bounds and rhythms of the hub.
 #[derive(Clone, Debug)]
 pub struct HubConfig {
@@ -32,6 +34,8 @@ pub struct HubConfig {
     pub presence_every: Duration,
     /// Rooms with at most this many members are written to at once, larger ones by a task.
     pub inline_members_max: usize,
+    /// Who is told of publications that are traced.
+    pub tracer: Tracer,
 }
 
 impl Default for HubConfig {
@@ -50,6 +54,7 @@ impl Default for HubConfig {
             linger: Duration::from_secs(10),
             presence_every: Duration::from_secs(1),
             inline_members_max: 16,
+            tracer: Tracer::default(),
         }
     }
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use proto::{Body, Envelope, NodeId, RoomName};
 use tokio::sync::mpsc;
 
-use crate::Inner;
 use crate::metrics::Cause;
+use crate::{Inner, traced};
 
 impl Inner {
     /// Takes what the bus brings, in order, until the bus ends.
@@ -51,8 +51,11 @@ impl Inner {
             }
         };
         let (age, is_ours) = (envelope.age(), envelope.origin == self.bus.node());
+        if let Body::Traced { marks, .. } = &envelope.body {
+            room.await_delivery(envelope.epoch, traced::received(&self.config.tracer, &envelope, marks));
+        }
         match envelope.body {
-            Body::Entries(entries) => {
+            Body::Entries(entries) | Body::Traced { entries, .. } => {
                 if !is_ours {
                     self.metrics.bus_lag_seconds.observe(age.as_secs_f64());
                 }

@@ -29,6 +29,7 @@ mod room;
 mod rooms;
 mod sequence;
 mod sweep;
+mod traced;
 mod warm;
 
 use std::sync::Arc;

@@ -13,10 +13,13 @@ use crate::member::Member;
 use crate::presence::Presence;
 use crate::ring::Ring;
 use crate::sequence::Sequence;
+use crate::traced::{self, Delivery};
 use crate::{Batch, Inner};
 
 /// Members written to before a flusher lets others run.
 const MEMBERS_A_TURN: usize = 128;
+/// Traced entries of a room that may wait to be handed over: about as many as may be early. Of more nothing is told.
+const TRACED_MAX: usize = 512;
 
 pub(crate) struct Room {
     pub(crate) name: RoomName,
@@ -42,6 +45,8 @@ pub(crate) struct State {
     pub(crate) looking: bool,
     /// What came since the flusher last looked: it never waits, so this is what comes during one round.
     owed: Vec<Entry>,
+    /// Traced entries that came and were not handed over yet.
+    traced: Vec<Delivery>,
     /// When the first of it was published, if it came from the bus.
     owed_since: Option<Instant>,
     flushing: bool,
@@ -54,6 +59,7 @@ struct Round {
     batch: Batch,
     members: Arc<Vec<Arc<Member>>>,
     since: Option<Instant>,
+    traced: Vec<Delivery>,
 }
 
 impl Room {
@@ -68,6 +74,7 @@ impl Room {
                 filling: false,
                 looking: false,
                 owed: Vec::new(),
+                traced: Vec::new(),
                 owed_since: None,
                 flushing: false,
                 pins: 0,
@@ -128,6 +135,19 @@ impl Room {
         self.doubts.load(Ordering::Acquire)
     }
 
+    /// Traced entries have come, and are about to be taken: whoever hands them over will say so.
+    pub(crate) fn await_delivery(&self, epoch: Epoch, deliveries: Vec<Delivery>) {
+        let mut state = self.lock();
+        if state.epoch != epoch || state.members.is_empty() {
+            return;
+        }
+        let (known, space) = (state.sequence.known(), TRACED_MAX.saturating_sub(state.traced.len()));
+        // What came before goes out once.
+        let is_new = |rev: u64| rev > known && state.traced.iter().all(|other| other.rev != rev);
+        let new: Vec<Delivery> = deliveries.into_iter().filter(|delivery| is_new(delivery.rev)).take(space).collect();
+        state.traced.extend(new);
+    }
+
     /// Takes entries that were published `since`, and hands on what is ready; whether a number is missing. `None` for
     /// entries of another history than the present one.
     pub(crate) fn take(
@@ -172,20 +192,20 @@ impl Room {
         let small = state.members.len() <= hub.config.inline_members_max;
         drop(state);
         if small {
-            while let Some(Round { batch, members, since }) = self.next_round() {
-                members.iter().for_each(|member| member.deliver(&batch));
-                hub.metrics.delivered(&batch, members.len(), since);
+            while let Some(round) = self.next_round() {
+                round.members.iter().for_each(|member| member.deliver(&round.batch));
+                hub.delivered(round);
             }
         } else {
             let (room, hub) = (self.clone(), hub.clone());
             // Not one of the hub's cancellable tasks: a flusher that is dropped half-way would leave a hole.
             hub.tasks.clone().spawn(async move {
-                while let Some(Round { batch, members, since }) = room.next_round() {
-                    for turn in members.chunks(MEMBERS_A_TURN) {
-                        turn.iter().for_each(|member| member.deliver(&batch));
+                while let Some(round) = room.next_round() {
+                    for turn in round.members.chunks(MEMBERS_A_TURN) {
+                        turn.iter().for_each(|member| member.deliver(&round.batch));
                         tokio::task::yield_now().await;
                     }
-                    hub.metrics.delivered(&batch, members.len(), since);
+                    hub.delivered(round);
                 }
             });
         }
@@ -199,7 +219,8 @@ impl Room {
             return None;
         }
         let (owed, since) = (std::mem::take(&mut state.owed), state.owed_since.take());
-        Some(Round { batch: Batch::new(owed), members: state.members.clone(), since })
+        let traced = state.traced_in(&owed);
+        Some(Round { batch: Batch::new(owed), members: state.members.clone(), since, traced })
     }
 
     /// Shows an ephemeral frame to every member but one.
@@ -221,6 +242,16 @@ impl Room {
     }
 }
 
+impl Inner {
+    /// A turn is done: everybody has been handed what was owed.
+    fn delivered(&self, Round { batch, members, since, traced }: Round) {
+        self.metrics.delivered(&batch, members.len(), since);
+        if !traced.is_empty() {
+            traced::delivered(&self.config.tracer, traced, batch.entries().len(), members.len());
+        }
+    }
+}
+
 impl State {
     /// Whether the room stands at a number that was read after its subscription, and so can answer.
     pub(crate) fn is_warm(&self) -> bool {
@@ -233,6 +264,7 @@ impl State {
         self.epoch = epoch;
         self.sequence.restart();
         self.owed.clear();
+        self.traced.clear();
         self.owed_since = None;
         for member in std::mem::take(&mut self.members).iter() {
             member.shut();
@@ -246,10 +278,21 @@ impl State {
     }
 
     fn owe(&mut self, ready: Vec<Entry>, since: Option<Instant>) {
-        if !self.members.is_empty() && !ready.is_empty() {
+        if self.members.is_empty() {
+            self.traced.clear();
+        } else if !ready.is_empty() {
             self.owed.extend(ready);
             self.owed_since = self.owed_since.or(since);
         }
+    }
+
+    /// Those of the traced entries that go out with these, or were folded into them.
+    fn traced_in(&mut self, owed: &[Entry]) -> Vec<Delivery> {
+        if self.traced.is_empty() {
+            return Vec::new(); // mostly, and then this look is all it costs
+        }
+        let upto = owed.last().map_or(0, |last| last.rev);
+        self.traced.extract_if(.., |delivery| delivery.rev <= upto).collect()
     }
 
     pub(crate) fn attach(&mut self, make: impl FnOnce(usize) -> Member) -> Arc<Member> {

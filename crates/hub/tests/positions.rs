@@ -17,7 +17,7 @@ use common::carrier::{Fate, LossyBus, Subscribing};
 use common::counting::Counting;
 use common::listener::Listener;
 use common::node::{Node, amendment, joins, post};
-use common::{person, room, sqlite, text};
+use common::{person, room, sqlite, text, tracer};
 use hub::HubConfig;
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -335,6 +335,8 @@ async fn play(weather: Weather, steps: Vec<Step>) -> Result<(), TestCaseError> {
         linger: Duration::from_millis(10),
         presence_every: Duration::from_millis(20),
         inline_members_max: weather.inline_members_max,
+        // Half of it in publications of the other kind.
+        tracer: tracer(0.5).0,
     };
     let lags: Vec<Duration> = weather.lags.iter().map(|ms| Duration::from_millis(*ms)).collect();
     let mut nodes = Vec::new();

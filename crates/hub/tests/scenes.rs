@@ -18,7 +18,7 @@ use common::carrier::{Fate, LossyBus, Subscribing};
 use common::counting::Counting;
 use common::listener::Listener;
 use common::node::{Node, joins};
-use common::{person, room, sqlite, store_metrics};
+use common::{person, room, sqlite, store_metrics, tracer};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use hub::{Ask, Batch, HubConfig, HubError, Outbox};
@@ -30,6 +30,7 @@ use tempfile::TempDir;
 use testkit::patience;
 use testkit::postgres::Postgres;
 use testkit::proxy::Proxy;
+use trace::Fact;
 
 /// What a fact may take to come true. Far more than it needs.
 const SOON: Duration = Duration::from_secs(5);
@@ -157,6 +158,40 @@ async fn a_number_that_is_only_late_is_waited_for_and_not_read() {
     stands_at(&ben, 3).await;
     assert_eq!(scene.store.reads(), reads);
     assert_eq!(north.counted("tertulia_gaps_total", None), 0);
+}
+
+/// Guards what traces say of a node that has to wait: each entry is handed over once, however often and early it comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_traced_entry_is_told_of_whenever_it_comes_and_once_when_it_is_handed_over() {
+    let scene = Scene::new().await;
+    let (tracer, mut spans) = tracer(1.0);
+    let config = HubConfig { gap_wait: NEVER, tracer, ..still() };
+    let (north, south) = (scene.node(config.clone()).await, scene.node(config).await);
+    let ben = listener();
+    let _seat = north.joins(&scene.lobby, &ben).await.unwrap();
+    scene.bus.next([Fate::Held, Fate::Double]);
+    south.says_all(&scene.lobby, ["late", "overtakes"]).await;
+    let mut told = BTreeMap::from([("receive", Vec::new()), ("deliver", Vec::new())]);
+    while told["deliver"].len() < 2 {
+        let span = tokio::time::timeout(SOON, spans.recv()).await.unwrap().unwrap();
+        let rev = span
+            .facts
+            .iter()
+            .find_map(|fact| if let ("tertulia.rev", Fact::Number(rev)) = fact { Some(*rev) } else { None });
+        if let (Some(revs), Some(rev)) = (told.get_mut(span.name), rev) {
+            revs.push(rev);
+        }
+        if told["receive"].len() == 2 {
+            scene.bus.release();
+        }
+    }
+    stands_at(&ben, 2).await;
+    assert_eq!(told["receive"], [2, 2, 1]);
+    told.values_mut().for_each(|revs| revs.sort_unstable());
+    assert_eq!(told["deliver"], [1, 2]);
+    north.close().await;
+    south.close().await;
+    assert!(spans.try_recv().is_err());
 }
 
 /// Guards the store in a storm of returns: all of one node's listeners stand at the same number.

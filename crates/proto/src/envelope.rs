@@ -6,10 +6,13 @@
 //! kind 1, entries:  count u32 · count × (seq u64 · rev u64 · length u32) · the frames, one after another
 //! kind 2, presence: people on the origin node u64 · JSON {"joined":[user…],"left":[user…]}
 //! kind 3, typing:   the id of who types, 16 bytes · the frame
+//! kind 4, traced:   count u32 · count × (rev u64 · trace id, 16 bytes · span id, 8 bytes) · the body of kind 1
 //! ```
-//! Entries rise by `rev`. A reader that does not know a version or a kind must treat the publication as lost: it
+//! Entries rise by `rev`, and so do the marks of those that are traced; their ids are not zero and have the high byte
+//! first, as W3C has it. A reader that does not know a version or a kind must treat the publication as lost: it
 //! reads the store. So nodes of two versions can share a bus.
 
+use std::num::{NonZeroU64, NonZeroU128};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -17,14 +20,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::frame::write_json;
-use crate::{Epoch, Frame, NodeId, User, UserId};
+use crate::{Epoch, Frame, Mark, NodeId, TraceContext, User, UserId};
 
 const VERSION: u8 = 1;
 const ENTRIES: u8 = 1;
 const PRESENCE: u8 = 2;
 const TYPING: u8 = 3;
+const TRACED: u8 = 4;
 const HEAD_BYTES: usize = 26;
 const ENTRY_HEAD_BYTES: usize = 20;
+const MARK_BYTES: usize = 32;
 
 /// One numbered change to a room, with the frame that shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +73,13 @@ pub enum Body {
         /// The `typing` frame.
         frame: Frame,
     },
+    /// The same as `Entries`, and some of them are traced. Nodes that know nothing of traces read the store instead.
+    Traced {
+        /// Which are, rising by `rev`.
+        marks: Vec<Mark>,
+        /// All of them.
+        entries: Vec<Entry>,
+    },
 }
 
 /// One publication on a room's channel.
@@ -110,6 +122,11 @@ impl Envelope {
         Duration::from_micros(now_us().saturating_sub(self.published_at_us))
     }
 
+    /// When it was published, by the origin's clock.
+    pub fn published_at(&self) -> SystemTime {
+        UNIX_EPOCH.checked_add(Duration::from_micros(self.published_at_us)).unwrap_or(UNIX_EPOCH)
+    }
+
     /// The bytes for the bus.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(HEAD_BYTES + self.body_bytes_hint());
@@ -118,22 +135,13 @@ impl Envelope {
             Body::Entries(_) => ENTRIES,
             Body::Presence(_) => PRESENCE,
             Body::Typing { .. } => TYPING,
+            Body::Traced { .. } => TRACED,
         });
         out.put_u64_le(self.epoch.0);
         out.put_u64_le(self.origin.0);
         out.put_u64_le(self.published_at_us);
         match &self.body {
-            Body::Entries(entries) => {
-                out.put_u32_le(entries.len() as u32);
-                for entry in entries {
-                    out.put_u64_le(entry.seq);
-                    out.put_u64_le(entry.rev);
-                    out.put_u32_le(entry.frame.wire().len() as u32);
-                }
-                for entry in entries {
-                    out.put_slice(entry.frame.wire());
-                }
-            }
+            Body::Entries(entries) => put_entries(&mut out, entries),
             Body::Presence(beat) => {
                 out.put_u64_le(beat.count);
                 let mut json = Vec::new();
@@ -144,17 +152,20 @@ impl Envelope {
                 out.put_slice(user.0.as_bytes());
                 out.put_slice(frame.wire());
             }
+            Body::Traced { marks, entries } => {
+                put_marks(&mut out, marks);
+                put_entries(&mut out, entries);
+            }
         }
         out.freeze()
     }
 
     fn body_bytes_hint(&self) -> usize {
         match &self.body {
-            Body::Entries(entries) => {
-                4 + entries.iter().map(|entry| ENTRY_HEAD_BYTES + entry.frame.wire().len()).sum::<usize>()
-            }
+            Body::Entries(entries) => entries_bytes(entries),
             Body::Presence(_) => 256,
             Body::Typing { frame, .. } => 16 + frame.wire().len(),
+            Body::Traced { marks, entries } => 4 + MARK_BYTES * marks.len() + entries_bytes(entries),
         }
     }
 
@@ -167,7 +178,7 @@ impl Envelope {
             Some(&[version, kind]) => (version, kind),
             _ => return Err(EnvelopeError::Malformed),
         };
-        if version != VERSION || !matches!(kind, ENTRIES | PRESENCE | TYPING) {
+        if version != VERSION || !matches!(kind, ENTRIES | PRESENCE | TYPING | TRACED) {
             return Err(EnvelopeError::Unknown { version, kind });
         }
         if bytes.len() < HEAD_BYTES {
@@ -180,6 +191,7 @@ impl Envelope {
         let body = match kind {
             ENTRIES => Body::Entries(entries(bytes).ok_or(EnvelopeError::Malformed)?),
             PRESENCE => Body::Presence(beat(bytes).ok_or(EnvelopeError::Malformed)?),
+            TRACED => traced(bytes).ok_or(EnvelopeError::Malformed)?,
             _ => typing(bytes).ok_or(EnvelopeError::Malformed)?,
         };
         Ok(Self { epoch, origin, published_at_us, body })
@@ -188,6 +200,31 @@ impl Envelope {
 
 fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
+
+fn entries_bytes(entries: &[Entry]) -> usize {
+    4 + entries.iter().map(|entry| ENTRY_HEAD_BYTES + entry.frame.wire().len()).sum::<usize>()
+}
+
+fn put_entries(out: &mut BytesMut, entries: &[Entry]) {
+    out.put_u32_le(entries.len() as u32);
+    for entry in entries {
+        out.put_u64_le(entry.seq);
+        out.put_u64_le(entry.rev);
+        out.put_u32_le(entry.frame.wire().len() as u32);
+    }
+    for entry in entries {
+        out.put_slice(entry.frame.wire());
+    }
+}
+
+fn put_marks(out: &mut BytesMut, marks: &[Mark]) {
+    out.put_u32_le(marks.len() as u32);
+    for Mark { rev, context } in marks {
+        out.put_u64_le(*rev);
+        out.put_u128(context.trace.get());
+        out.put_u64(context.span.get());
+    }
 }
 
 fn entries(mut bytes: Bytes) -> Option<Vec<Entry>> {
@@ -223,6 +260,22 @@ fn typing(mut bytes: Bytes) -> Option<Body> {
     Some(Body::Typing { user, frame: Frame::from_wire(bytes)? })
 }
 
+fn traced(mut bytes: Bytes) -> Option<Body> {
+    let count = bytes.try_get_u32_le().ok()? as usize;
+    let marks_bytes = count.checked_mul(MARK_BYTES).filter(|need| *need <= bytes.len())?;
+    let mut heads = bytes.split_to(marks_bytes);
+    let entries = entries(bytes)?;
+    let mut marks = Vec::with_capacity(count);
+    let mut unmarked = entries.iter();
+    for _ in 0..count {
+        let rev = heads.get_u64_le();
+        let (trace, span) = (NonZeroU128::new(heads.get_u128())?, NonZeroU64::new(heads.get_u64())?);
+        unmarked.find(|entry| entry.rev == rev)?; // both rise, so one look is enough
+        marks.push(Mark { rev, context: TraceContext { trace, span } });
+    }
+    Some(Body::Traced { marks, entries })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +294,11 @@ mod tests {
         Envelope { epoch: Epoch(3), origin: NodeId(9), published_at_us: 77, body }
     }
 
+    fn mark(rev: u64) -> Mark {
+        let (trace, span) = (NonZeroU128::MIN.saturating_add(rev.into()), NonZeroU64::MAX);
+        Mark { rev, context: TraceContext { trace, span } }
+    }
+
     #[test]
     fn every_kind_reads_back_what_was_written() {
         let bodies = [
@@ -251,6 +309,10 @@ mod tests {
             Body::Entries(vec![]),
             Body::Presence(Beat { count: 4, joined: vec![user(1)], left: vec![user(2), user(3)] }),
             Body::Typing { user: UserId(Uuid::from_u128(1)), frame: frame("t") },
+            Body::Traced {
+                marks: vec![mark(5), mark(7)],
+                entries: [5, 6, 7].map(|rev| Entry { seq: 5, rev, frame: frame("a") }).to_vec(),
+            },
         ];
         for body in bodies {
             let envelope = envelope(body);
@@ -272,9 +334,30 @@ mod tests {
         assert_eq!(Envelope::decode(envelope(Body::Entries(entries)).encode()), Err(EnvelopeError::Malformed));
     }
 
+    #[test]
+    fn a_mark_is_of_an_entry_that_is_there_and_of_a_real_trace() {
+        let entries = vec![Entry { seq: 5, rev: 5, frame: frame("a") }, Entry { seq: 6, rev: 6, frame: frame("b") }];
+        let traced = |marks| envelope(Body::Traced { marks, entries: entries.clone() }).encode();
+        for marks in [vec![mark(7)], vec![mark(6), mark(5)], vec![mark(5), mark(5)]] {
+            assert_eq!(Envelope::decode(traced(marks)), Err(EnvelopeError::Malformed));
+        }
+        let mut nobody = traced(vec![mark(5)]).to_vec();
+        nobody[HEAD_BYTES + 4 + 8..][..16].fill(0);
+        assert_eq!(Envelope::decode(nobody.into()), Err(EnvelopeError::Malformed));
+    }
+
+    /// Guards nodes of the version before against a change that nobody meant: without a trace nothing is different.
+    #[test]
+    fn without_a_trace_the_bytes_are_those_of_the_first_version() {
+        let said = envelope(Body::Entries(vec![Entry { seq: 2, rev: 3, frame: frame("a") }])).encode();
+        let head = [&[1, 1][..], &3u64.to_le_bytes(), &9u64.to_le_bytes(), &77u64.to_le_bytes()].concat();
+        let entry = [&1u32.to_le_bytes()[..], &2u64.to_le_bytes(), &3u64.to_le_bytes(), &5u32.to_le_bytes()].concat();
+        assert_eq!(said, [&head[..], &entry, b"\x81\x03\"a\""].concat());
+    }
+
     proptest! {
         #[test]
-        fn no_bytes_at_all_upset_the_reader(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0u8..5) {
+        fn no_bytes_at_all_upset_the_reader(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
             if let Some(head) = bytes.get_mut(..2) {
                 head.copy_from_slice(&[VERSION, kind]);
             }
@@ -283,9 +366,12 @@ mod tests {
 
         #[test]
         fn a_cut_envelope_is_never_taken_for_a_whole_one(keep in 0.0f64..1.0) {
-            let whole = envelope(Body::Entries(vec![Entry { seq: 1, rev: 1, frame: frame("hola") }])).encode();
-            let kept = (whole.len() as f64 * keep) as usize;
-            prop_assert!(Envelope::decode(whole.slice(..kept)).is_err());
+            let entries = vec![Entry { seq: 1, rev: 1, frame: frame("hola") }];
+            for body in [Body::Entries(entries.clone()), Body::Traced { marks: vec![mark(1)], entries }] {
+                let whole = envelope(body).encode();
+                let kept = (whole.len() as f64 * keep) as usize;
+                prop_assert!(Envelope::decode(whole.slice(..kept)).is_err());
+            }
         }
     }
 }

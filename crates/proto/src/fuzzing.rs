@@ -42,7 +42,7 @@ pub fn frames(bytes: &[u8]) {
 /// Bytes from the bus: they are an envelope, or refused for what they are; an envelope is written as it was read.
 pub fn envelope(bytes: &[u8]) {
     let shared = Bytes::copy_from_slice(bytes);
-    let is_known = matches!(bytes, [1, 1..=3, ..]);
+    let is_known = matches!(bytes, [1, 1..=4, ..]);
     match Envelope::decode(shared.clone()) {
         Err(EnvelopeError::Unknown { version, kind }) => {
             assert_eq!((version, kind), (bytes[0], bytes[1]));
@@ -59,12 +59,16 @@ pub fn envelope(bytes: &[u8]) {
             let refused = Err(EnvelopeError::Unknown { version: 2, kind: bytes[1] });
             assert_eq!(Envelope::decode(newer.into()), refused);
             match &envelope.body {
-                Body::Entries(entries) => {
+                Body::Entries(entries) | Body::Traced { entries, .. } => {
                     assert_eq!(written, shared);
                     assert!(Envelope::decode(shared.slice(..shared.len() - 1)).is_err(), "cut, and taken for whole");
                     assert!(Envelope::decode([bytes, b"x"].concat().into()).is_err(), "more than whole");
                     assert!(entries.is_sorted_by(|a, b| a.rev < b.rev));
                     entries.iter().for_each(is_entry);
+                    if let Body::Traced { marks, .. } = &envelope.body {
+                        assert!(marks.is_sorted_by(|a, b| a.rev < b.rev));
+                        assert!(marks.iter().all(|mark| entries.iter().any(|entry| entry.rev == mark.rev)));
+                    }
                 }
                 Body::Typing { frame, .. } => {
                     assert_eq!(written, shared);

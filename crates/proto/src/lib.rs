@@ -16,6 +16,7 @@ mod names;
 mod refusal;
 mod timestamp;
 pub mod to_client;
+mod trace;
 
 pub use envelope::{Beat, Body, Entry, Envelope, EnvelopeError};
 pub use frame::Frame;
@@ -25,6 +26,7 @@ pub use message::{Message, User};
 pub use names::{PersonName, RoomName, Text};
 pub use refusal::{Code, Refusal};
 pub use timestamp::Timestamp;
+pub use trace::{Mark, TraceContext};
 
 /// The WebSocket subprotocol that these frames belong to.
 pub const SUBPROTOCOL: &str = "tertulia.v1";

@@ -72,13 +72,13 @@ mod tests {
         let from = User { id: UserId(Uuid::nil()), name: PersonName::parse("Ana").unwrap() };
         let (room, text) = (RoomName::parse("r").unwrap(), Text::parse(text).unwrap());
         let job = Job::Post(Post { room, id: MessageId(Uuid::from_u128(id)), from, text, reply_to: None });
-        Waiting { job, since: Instant::now(), settle: Box::new(|_| ()) }
+        Waiting { job, since: Instant::now(), trace: None, settle: Box::new(|_| ()) }
     }
 
     fn deletion(seq: u64) -> Waiting {
         let (room, by) = (RoomName::parse("r").unwrap(), UserId(Uuid::nil()));
         let job = Job::Amend(Amendment { room, seq, by, change: Change::Delete });
-        Waiting { job, since: Instant::now(), settle: Box::new(|_| ()) }
+        Waiting { job, since: Instant::now(), trace: None, settle: Box::new(|_| ()) }
     }
 
     fn sizes(jobs: Vec<Waiting>) -> Vec<usize> {

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bus::Bus;
 use proto::to_client::Kept;
-use proto::{Body, Entry, Envelope, Epoch, RoomName};
+use proto::{Body, Entry, Envelope, Epoch, Message, RoomName};
 use store::{Outcome, Store, StoreError, StoreView};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{self, Batch, Items};
+use crate::traced::Traced;
 use crate::{AppendError, LaneConfig, RoomLogMetrics, Waiting};
 
 /// The first wait before a batch is tried again; it doubles up to the last.
@@ -75,11 +76,12 @@ impl Lane {
         // As it is before: an epoch that turns while a batch is committed must not lend its name to numbers of the one before. The
         // reverse does no harm, for numbers under an older name are read back.
         let epoch = self.view.epoch();
+        let traced = Traced::of(&waiting, self.number, &self.config.tracer);
         failpoint::crash("taken");
-        match self.persist(&items, 0..items.len(), until).await {
+        match self.commit(&items, 0..items.len(), until, traced.as_ref()).await {
             Ok(outcomes) => {
                 failpoint::crash("committed");
-                self.publish(epoch, &outcomes);
+                self.publish(epoch, &outcomes, 0, traced.as_ref());
                 failpoint::crash("published");
                 self.settle(waiting, outcomes.into_iter().map(|outcome| settled(outcome, &items)));
                 true
@@ -92,7 +94,7 @@ impl Lane {
                     let answer = if away {
                         Err(unknown())
                     } else {
-                        self.keep_alone(epoch, &items, index, until, &mut away).await
+                        self.keep_alone(epoch, &items, index, until, traced.as_ref(), &mut away).await
                     };
                     self.settle(vec![alone], std::iter::once(answer));
                 }
@@ -114,11 +116,12 @@ impl Lane {
         items: &Items,
         index: usize,
         until: Instant,
+        traced: Option<&Traced<'_>>,
         away: &mut bool,
     ) -> Result<Kept, AppendError> {
-        match self.persist(items, index..index + 1, until).await {
+        match self.commit(items, index..index + 1, until, traced).await {
             Ok(outcomes) => {
-                self.publish(epoch, &outcomes);
+                self.publish(epoch, &outcomes, index, traced);
                 outcomes.into_iter().next().map_or(Err(refused()), |outcome| settled(outcome, items))
             }
             Err(error) => {
@@ -128,9 +131,32 @@ impl Lane {
         }
     }
 
+    /// Keeps some of a batch, and tells its traces how that went.
+    async fn commit(
+        &self,
+        items: &Items,
+        range: Range<usize>,
+        until: Instant,
+        traced: Option<&Traced<'_>>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let begun = traced.map(|_| SystemTime::now());
+        let mut retries = 0;
+        let answer = self.persist(items, range.clone(), until, &mut retries).await;
+        if let (Some(traced), Some(begun)) = (traced, begun) {
+            traced.committed(range, begun, retries, answer.is_ok());
+        }
+        answer
+    }
+
     /// Tries until it is known or the time is up. Trying again is safe: ids make it so for posts, and an amendment that
     /// already happened alters nothing.
-    async fn persist(&self, items: &Items, range: Range<usize>, until: Instant) -> Result<Vec<Outcome>, StoreError> {
+    async fn persist(
+        &self,
+        items: &Items,
+        range: Range<usize>,
+        until: Instant,
+        retries: &mut u64,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let mut pause = RETRY_FIRST;
         loop {
             let asked = async {
@@ -153,6 +179,7 @@ impl Lane {
                 Err(error) if error.is_passing() && Instant::now() + pause < until => {
                     tracing::warn!(lane = self.number, %error, "the store is away, trying again");
                     self.metrics.retries.inc();
+                    *retries += 1;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY_LAST);
                 }
@@ -161,24 +188,29 @@ impl Lane {
         }
     }
 
-    /// One publication a room. A known id's is repeated: whoever kept it may have died before publishing.
-    fn publish(&self, epoch: Epoch, outcomes: &[Outcome]) {
+    /// One publication a room. A known id's is repeated: whoever kept it may have died before publishing. `first` is the place
+    /// of the first outcome in its batch.
+    fn publish(&self, epoch: Epoch, outcomes: &[Outcome], first: usize, traced: Option<&Traced<'_>>) {
         let mut rooms: HashMap<&RoomName, BTreeMap<u64, Entry>> = HashMap::new();
         for outcome in outcomes {
-            let message = match outcome {
-                Outcome::Kept(message) => message,
-                Outcome::Known(message) => {
-                    self.metrics.republished.inc();
-                    message
-                }
-                Outcome::IdTaken | Outcome::NotFound | Outcome::Forbidden => continue,
-            };
+            let Some(message) = kept(outcome) else { continue };
+            if matches!(outcome, Outcome::Known(_)) {
+                self.metrics.republished.inc();
+            }
             rooms.entry(&message.room).or_default().insert(message.rev, message.entry());
         }
+        let mut publishing = traced.map(|traced| traced.publishing(first, outcomes));
         for (room, entries) in rooms {
             let entries: Vec<Entry> = entries.into_values().collect();
             self.bus.remember(room, epoch, &entries);
-            self.bus.publish(room, Envelope::now(epoch, self.bus.node(), Body::Entries(entries)).encode());
+            let body = match publishing.as_mut().and_then(|publishing| publishing.marks_of(room)) {
+                Some(marks) => Body::Traced { marks, entries },
+                None => Body::Entries(entries),
+            };
+            self.bus.publish(room, Envelope::now(epoch, self.bus.node(), body).encode());
+        }
+        if let Some(publishing) = publishing {
+            publishing.done();
         }
     }
 
@@ -207,6 +239,14 @@ fn unknown() -> AppendError {
 /// The store answered that it will not: a full disk, missing rights. An operator must see to it, so nobody need hurry back.
 fn refused() -> AppendError {
     AppendError::Unknown { retry_after_ms: 5000 }
+}
+
+/// The message that an outcome left in its room.
+pub(crate) fn kept(outcome: &Outcome) -> Option<&Message> {
+    match outcome {
+        Outcome::Kept(message) | Outcome::Known(message) => Some(message),
+        Outcome::IdTaken | Outcome::NotFound | Outcome::Forbidden => None,
+    }
 }
 
 fn settled(outcome: Outcome, items: &Items) -> Result<Kept, AppendError> {

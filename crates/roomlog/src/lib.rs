@@ -11,6 +11,7 @@ mod batch;
 mod error;
 mod lane;
 mod metrics;
+mod traced;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trace::{Trace, Tracer};
 
 pub use error::AppendError;
 pub use metrics::RoomLogMetrics;
@@ -41,11 +43,19 @@ pub struct LaneConfig {
     /// How long a batch is tried while the store is away, before its senders are told that it is not known. Nobody
     /// who was queued behind it waits more than a second longer.
     pub patience: Duration,
+    /// Who is told of jobs that are traced.
+    pub tracer: Tracer,
 }
 
 impl Default for LaneConfig {
     fn default() -> Self {
-        Self { queue_len: 8192, batch_len: 256, batch_bytes: 256 * 1024, patience: Duration::from_secs(5) }
+        Self {
+            queue_len: 8192,
+            batch_len: 256,
+            batch_bytes: 256 * 1024,
+            patience: Duration::from_secs(5),
+            tracer: Tracer::default(),
+        }
     }
 }
 
@@ -73,6 +83,7 @@ pub type Settle = Box<dyn FnOnce(Result<Kept, AppendError>) + Send>;
 struct Waiting {
     job: Job,
     since: Instant,
+    trace: Option<Arc<Trace>>,
     settle: Settle,
 }
 
@@ -117,11 +128,16 @@ impl RoomLog {
     /// Puts a job into its room's lane. Jobs of one room take effect in the order they are submitted. Never waits: a full
     /// lane settles the job at once as [`AppendError::Busy`].
     pub fn submit(&self, job: Job, settle: Settle) {
+        self.submit_traced(job, None, settle);
+    }
+
+    /// The same, for a request that may be traced.
+    pub fn submit_traced(&self, job: Job, trace: Option<Arc<Trace>>, settle: Settle) {
         let mut hasher = DefaultHasher::new();
         job.room().hash(&mut hasher);
         let lane = &self.lanes[(hasher.finish() % self.lanes.len() as u64) as usize];
         self.metrics.queue_messages.inc();
-        match lane.try_send(Waiting { job, since: Instant::now(), settle }) {
+        match lane.try_send(Waiting { job, since: Instant::now(), trace, settle }) {
             Ok(()) => {}
             Err(TrySendError::Full(waiting) | TrySendError::Closed(waiting)) => {
                 self.metrics.queue_messages.dec();

@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use bus::Bus;
 use common::{
-    Altered, Before, Node, SOON, Settled, amend, behind_a_line, everything, on_postgres, postgres, room, settled,
+    Altered, Before, Node, SOON, Settled, amend, behind_a_line, everything, on_postgres, post, postgres, room, settled,
     sqlite,
 };
-use proto::{Entry, Epoch, Message, RoomName};
-use roomlog::{AppendError, LaneConfig};
+use prometheus::Registry;
+use proto::{Body, Entry, Epoch, Mark, Message, RoomName};
+use roomlog::{AppendError, Job, LaneConfig};
 use store::{Store, StoreView};
 use tempfile::TempDir;
 use testkit::postgres::Postgres;
+use trace::{Kind, TraceMetrics, Tracer};
 use uuid::Uuid;
 
 /// What one writer was told about each of its ids, in the order it first sent them, and whether it waited for an answer
@@ -209,6 +211,34 @@ async fn posts_and_changes_of_one_sender_take_effect_in_the_order_they_are_submi
         published.iter().map(|entry| (entry.seq, entry.rev)).collect::<Vec<_>>(),
         [(1, 1), (1, 2), (1, 3), (4, 4), (1, 5)]
     );
+}
+
+/// Guards older nodes, which read the store for a publication with marks: only what is traced has some.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_is_marked_where_a_job_is_traced_and_nowhere_else() {
+    let folder = TempDir::new().unwrap();
+    let (tracer, mut spans) = Tracer::on(1.0, 100, TraceMetrics::register(&Registry::new()).unwrap());
+    let config = LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() };
+    let mut node = Node::open(sqlite(&folder).await, &config).await;
+    let hot = room("hot");
+    node.bus.subscribe(&hot);
+    let id = Uuid::new_v4();
+    settled(node.says(&hot, id, "plain")).await.unwrap();
+    assert!(matches!(node.next_envelope().await.body, Body::Entries(_)));
+    let trace = tracer.begin("send");
+    settled(node.submit_traced(Job::Post(post(&hot, Uuid::new_v4(), "traced")), trace.clone())).await.unwrap();
+    let Body::Traced { marks, entries } = node.next_envelope().await.body else { panic!("it is not marked") };
+    let refused = node.submit_traced(Job::Post(post(&hot, id, "another text")), trace.clone());
+    assert_eq!(settled(refused).await, Err(AppendError::IdTaken));
+
+    let told: Vec<_> = std::iter::from_fn(|| spans.try_recv().ok()).collect();
+    let names: Vec<_> = told.iter().map(|span| span.name).collect();
+    assert_eq!(names, ["wait", "commit", "publish", "wait", "commit"]);
+    let whole = trace.unwrap().context();
+    assert!(told.iter().all(|span| span.context.trace == whole.trace && span.parent == Some(whole.span)));
+    assert_eq!(told[2].kind, Kind::Producer);
+    assert_eq!(marks, [Mark { rev: 2, context: told[2].context }]);
+    assert_eq!(entries.iter().map(|entry| entry.rev).collect::<Vec<_>>(), [2]);
 }
 
 /// Guards a drain: what was accepted is kept and answered, and what comes too late is refused.

@@ -14,6 +14,7 @@ use proto::RoomName;
 
 pub(crate) use self::settings::{Setting, Source, Value};
 use crate::logging::LogFormat;
+use crate::otlp;
 
 /// A real-time chat cluster in one binary.
 #[derive(Parser)]
@@ -198,6 +199,18 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_LOG", default_value = "info")]
     pub(crate) log: String,
 
+    /// Where a collector takes traces, by OTLP over HTTP: http://host:4318. Default: nothing is traced.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = otlp::collector)]
+    pub(crate) otlp_endpoint: Option<String>,
+
+    /// What traces call this chat. Default: tertulia.
+    #[arg(long, env = "OTEL_SERVICE_NAME")]
+    pub(crate) otlp_service: Option<String>,
+
+    /// The share of messages that is traced where there is a collector: 0 to 1.
+    #[arg(long, env = "TERTULIA_TRACE_RATIO", default_value = "0.01", value_parser = otlp::ratio)]
+    pub(crate) trace_ratio: f64,
+
     /// A TOML file with any of these flags as keys (listen = "0.0.0.0:8080"). Flags and environment variables go before it.
     #[arg(long, env = "TERTULIA_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -206,7 +219,8 @@ pub(crate) struct ServeConfig {
 impl ServeConfig {
     /// Orchestrators pass variables on that are set to nothing: nothing is meant.
     fn forget_empty(&mut self) {
-        for text in [&mut self.database_url, &mut self.redis_url, &mut self.node_name, &mut self.secret] {
+        let texts = [&mut self.database_url, &mut self.redis_url, &mut self.node_name, &mut self.secret];
+        for text in texts.into_iter().chain([&mut self.otlp_endpoint, &mut self.otlp_service]) {
             text.take_if(|text| text.is_empty());
         }
         self.allowed_origins.retain(|origin| !origin.is_empty());
@@ -307,6 +321,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_traced_unless_a_collector_is_named() {
+        let collector = |args: &[&str]| serve(args).map(|config| (config.otlp_endpoint, config.trace_ratio));
+        assert_eq!(collector(&[]), Ok((None, 0.01)));
+        assert_eq!(collector(&["--otlp-endpoint="]), Ok((None, 0.01)));
+        let named = collector(&["--otlp-endpoint=http://c:4318", "--trace-ratio=1"]);
+        assert_eq!(named, Ok((Some("http://c:4318".to_owned()), 1.0)));
+        assert!(collector(&["--otlp-endpoint=https://c:4318"]).unwrap_err().contains("without TLS"));
+        assert!(collector(&["--trace-ratio=2"]).unwrap_err().contains("0 to 1"));
+    }
+
+    #[test]
     fn a_list_of_proxies_may_name_networks_or_be_empty() {
         let proxies = |list: &str| serve(&[&format!("--trusted-proxies={list}")]).unwrap().trusted_proxies;
         assert!(proxies("127.0.0.1,10.0.0.0/8").contains(&[10, 1, 2, 3].into()));
@@ -323,11 +348,12 @@ mod tests {
             serve(&[&["--config", path], more].concat())
         };
         let config = with_file(
-            "send-rate = 3\nallowed-origins = [\"https://a\", \"https://b\"]\nallow-weak-durability = true",
+            "send-rate = 3\ntrace-ratio = 0.5\nallowed-origins = [\"https://a\", \"https://b\"]\nallow-weak-durability = true",
             &[],
         )
         .unwrap();
         assert_eq!((config.send_rate, config.allowed_origins.len(), config.allow_weak_durability), (3, 2, true));
+        assert_eq!(config.trace_ratio, 0.5);
         assert_eq!(with_file("send-rate = 3", &["--send-rate=9"]).unwrap().send_rate, 9);
         assert!(with_file("colour = 'red'", &[]).unwrap_err().contains("`colour`"));
         assert!(with_file("not toml", &[]).is_err());

@@ -11,6 +11,7 @@ mod mask;
 mod metrics;
 mod node;
 mod open;
+mod otlp;
 mod runtime;
 mod signals;
 

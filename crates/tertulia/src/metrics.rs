@@ -8,6 +8,7 @@ use prometheus::{Error, IntGaugeVec, Opts, Registry};
 use roomlog::RoomLogMetrics;
 use store::StoreMetrics;
 use tokio::runtime::Handle;
+use trace::TraceMetrics;
 
 use crate::runtime::RuntimeCollector;
 
@@ -22,6 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) room_log: RoomLogMetrics,
     pub(crate) hub: HubMetrics,
     pub(crate) gateway: GatewayMetrics,
+    pub(crate) traces: TraceMetrics,
 }
 
 impl Metrics {
@@ -34,6 +36,7 @@ impl Metrics {
             room_log: RoomLogMetrics::register(&registry)?,
             hub: HubMetrics::register(&registry)?,
             gateway: GatewayMetrics::register(&registry)?,
+            traces: TraceMetrics::register(&registry)?,
             registry,
         })
     }

@@ -17,6 +17,7 @@ use crate::config::ServeConfig;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
+use crate::otlp::{self, Export};
 use crate::signals::{Leave, Signals};
 
 /// Why a node could not start, or an errand could not be run. Each is one sentence that says what to do.
@@ -38,6 +39,8 @@ pub(crate) enum StartError {
     Bus(#[from] BusError),
     #[error("{0} To serve all the same, give --allow-weak-durability.")]
     Weak(String),
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: {0}")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
     #[error("metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("{0}")]
@@ -93,10 +96,12 @@ struct Running {
     hub: Hub,
     bus: Arc<dyn Bus>,
     store: Arc<dyn Store>,
+    traces: Option<Export>,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let metrics = Metrics::of_node(&config.node_name())?;
+    let (tracer, traces) = otlp::start(config, metrics.traces)?;
     let store = open::store(config, metrics.store).await?;
     let (bus, events) = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
@@ -104,10 +109,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         Some(secret) => secret.clone(),
         None => store.secret(&fresh_secret()).await?,
     };
-    let room_log =
-        Arc::new(RoomLog::start(store.clone(), bus.clone(), view.clone(), &LaneConfig::default(), metrics.room_log));
+    let lanes = LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() };
+    let room_log = Arc::new(RoomLog::start(store.clone(), bus.clone(), view.clone(), &lanes, metrics.room_log));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
-    let hub_config = HubConfig { reads_max, ..HubConfig::default() };
+    let hub_config = HubConfig { reads_max, tracer: tracer.clone(), ..HubConfig::default() };
     let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, metrics.hub);
     let gateway_config = GatewayConfig {
         node_name: config.node_name(),
@@ -121,12 +126,13 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         trusted_proxies: config.trusted_proxies.clone(),
         rooms_per_connection: config.rooms_per_connection,
         backlog_bytes: config.backlog_bytes,
+        tracer,
         ..GatewayConfig::default()
     };
     let tokens = Tokens::new(&secret);
     let Metrics { gateway: metrics, registry, .. } = metrics;
     let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
-    Ok(Running { gateway, room_log, hub, bus, store })
+    Ok(Running { gateway, room_log, hub, bus, store, traces })
 }
 
 impl Running {
@@ -141,6 +147,9 @@ impl Running {
             self.bus.close().await;
             self.hub.close().await;
             self.store.close().await;
+            if let Some(traces) = self.traces {
+                traces.close().await;
+            }
         };
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
         if tokio::time::timeout(left, close).await.is_err() {

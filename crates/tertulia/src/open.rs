@@ -58,8 +58,8 @@ impl Place {
     /// Fit to be shown.
     pub(crate) fn shown(&self) -> String {
         match self {
-            Self::Postgres(url) => mask::address(url),
-            Self::Sqlite(path) => mask::address(path.strip_prefix("sqlite:").unwrap_or(path)),
+            Self::Sqlite(path) if !path.contains("://") => path.strip_prefix("sqlite:").unwrap_or(path).into(),
+            Self::Postgres(url) | Self::Sqlite(url) => mask::address(url),
         }
     }
 

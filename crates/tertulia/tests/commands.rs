@@ -211,6 +211,8 @@ fn the_settings_in_force_are_told_with_their_sources() {
         "# redis-url = \"redis://:***@cache\" # environment variable REDIS_URL; not shown whole",
         &format!("# secret = \"***\" # file {file}; not shown whole"),
         "# database-url is not set: messages are kept in data/tertulia.db",
+        "# otlp-endpoint is not set: nothing is traced",
+        "trace-ratio = 0.01 # default",
     ] {
         assert!(page.lines().any(|told| told == line), "{line} is not in {page}");
     }
@@ -221,8 +223,13 @@ fn the_settings_in_force_are_told_with_their_sources() {
 fn the_settings_in_force_can_be_used_as_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tertulia.toml");
-    let awkward =
-        ["--node-name=a \"b\" \\ ñ\u{7f}", "--allow-weak-durability", "--guests=off", "--trusted-proxies=::1"];
+    let awkward = [
+        "--node-name=a \"b\" \\ ñ\u{7f}",
+        "--allow-weak-durability",
+        "--guests=off",
+        "--trusted-proxies=::1",
+        "--trace-ratio=.5",
+    ];
     let page = run(&[&["config"], awkward.as_slice()].concat(), &[]).well();
     std::fs::write(&file, &page).unwrap();
     let again = run(&["config", "--config", file.to_str().unwrap()], &[]).well();

@@ -34,6 +34,8 @@ async fn bad_configuration_ends_with_a_sentence_and_a_code() {
     complains(&run(&["serve", "--colour=red"], &[]), "--colour");
     complains(&run(&["dance"], &[]), "dance");
     complains(&run(&["serve", "--listen=nowhere"], &[]), "nowhere");
+    complains(&run(&["serve", "--otlp-endpoint=https://c:4318"], &[]), "without TLS");
+    complains(&run(&["serve"], &[("TERTULIA_TRACE_RATIO", "1%")]), "0 to 1");
     complains(&run(&listen, &[("REDIS_URL", "nonsense://")]), "REDIS_URL");
     let elsewhere = format!("mysql://ana:{SECRET}@localhost/x");
     complains(&run(&listen, &[("DATABASE_URL", &elsewhere)]), "give postgres://user:password@host/database");

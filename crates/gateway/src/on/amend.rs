@@ -5,6 +5,7 @@ use roomlog::Job;
 use store::{Amendment, Change};
 
 use super::Guest;
+use super::traced::Answering;
 use crate::metrics::result_of;
 use crate::refusal;
 
@@ -27,10 +28,13 @@ impl Guest {
         self.node.send_rate.spend(self.user.id).inspect_err(|_| {
             self.node.metrics.amendments.with_label_values(&["rejected"]).inc();
         })?;
+        let trace = self.node.config.tracer.begin(if matches!(change, Change::Delete) { "delete" } else { "edit" });
         let amendment = Amendment { room: room.clone(), seq, by: self.user.id, change };
         let (node, conn) = (self.node.clone(), self.conn.clone());
         conn.send_begins();
+        let whole = trace.clone();
         let settle = move |answer: Result<to_client::Kept, _>| {
+            let answering = whole.map(|trace| Answering::begins(&trace, &room, &answer));
             let result = match answer {
                 Ok(kept) => {
                     conn.answer_later(&to_client::ack(reference.as_deref(), &room, &kept));
@@ -44,8 +48,11 @@ impl Guest {
             };
             node.metrics.amendments.with_label_values(&[result]).inc();
             conn.send_ends();
+            if let Some(answering) = answering {
+                answering.ends(&node.config.tracer);
+            }
         };
-        self.node.room_log.submit(Job::Amend(amendment), Box::new(settle));
+        self.node.room_log.submit_traced(Job::Amend(amendment), trace, Box::new(settle));
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use roomlog::{AppendError, Job};
 use store::Post;
 
 use super::Guest;
+use super::traced::Answering;
 use crate::metrics::result_of;
 use crate::refusal;
 
@@ -22,10 +23,13 @@ impl Guest {
         self.node.send_rate.spend(self.user.id).inspect_err(|_| {
             self.node.metrics.sends.with_label_values(&["rejected"]).inc();
         })?;
+        let trace = self.node.config.tracer.begin("send");
         let post = Post { room: room.clone(), id, from: self.user.clone(), text, reply_to };
         let (node, conn, received) = (self.node.clone(), self.conn.clone(), Instant::now());
         conn.send_begins();
+        let whole = trace.clone();
         let settle = move |answer: Result<to_client::Kept, AppendError>| {
+            let answering = whole.map(|trace| Answering::begins(&trace, &room, &answer));
             let reference = reference.as_deref();
             let result = match answer {
                 Ok(kept) => {
@@ -41,8 +45,11 @@ impl Guest {
             };
             node.metrics.sends.with_label_values(&[result]).inc();
             conn.send_ends();
+            if let Some(answering) = answering {
+                answering.ends(&node.config.tracer);
+            }
         };
-        self.node.room_log.submit(Job::Post(post), Box::new(settle));
+        self.node.room_log.submit_traced(Job::Post(post), trace, Box::new(settle));
         Ok(())
     }
 }

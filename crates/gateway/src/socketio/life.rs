@@ -58,7 +58,6 @@ struct Life {
 /// Lives a session from the engine's opening it to its end.
 pub(super) async fn live(session: Arc<Session>, sid: Sid) {
     let node = session.node.clone();
-    node.sessions.add(sid, session.clone());
     node.metrics.connects.with_label_values(&["socketio"]).inc();
     node.metrics.connections.with_label_values(&["socketio"]).inc();
     let mut life = Life { session: session.clone(), guest: None, work: None };

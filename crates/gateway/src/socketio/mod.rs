@@ -67,6 +67,8 @@ impl EngineIoHandler for Handler {
         let _ = socket.data.0.set(session.clone());
         session.set_socket(Some(socket.clone()));
         let node = session.node.clone();
+        // Now: the client may ask again as soon as it knows the number.
+        node.sessions.add(socket.id, session.clone());
         node.spawn(life::live(session, socket.id));
     }
 

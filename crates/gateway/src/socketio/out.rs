@@ -1,7 +1,7 @@
 //! A socket's way out: what it is owed waits here, and goes to the engine as the client takes it.
 //!
 //! The engine's own buffer is short, and full it would end the session. So only so many bytes are under way in it, counted off as
-//! they are written; and one of its places is left for its ping. Packets from rooms that wait are bounded: past the bound the
+//! they are written; and some of its places are left to itself: without one an upgrade would wait for ever. Packets from rooms that wait are bounded: past the bound the
 //! reader is too slow. What was asked for is not counted, since who does not take it is not read from, and a replay waits.
 
 use std::collections::VecDeque;
@@ -25,8 +25,8 @@ pub(super) struct Out {
     pub(super) socket: Option<Arc<Socket<Attached>>>,
     pub(super) voice: Voice,
     waiting: VecDeque<Waiting>,
-    bytes: usize,
-    room_bytes: usize,
+    /// Bytes that wait, by kind.
+    bytes: [usize; 3],
     under_way: usize,
     /// Why it ends, once that is decided: nothing more is taken.
     pub(super) end: Option<&'static str>,
@@ -34,51 +34,56 @@ pub(super) struct Out {
 
 struct Waiting {
     packet: Str,
-    from_room: bool,
+    kind: Kind,
+}
+
+/// What a packet is owed to, and so who waits when many do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The client's own requests: it is not read from.
+    Answer,
+    /// A room's past: its reader waits.
+    Past,
+    /// A room's present: past the bound the client is too slow.
+    Present,
 }
 
 impl Out {
     /// Hands a packet on, or lets it wait; says how many bytes more wait.
-    pub(super) fn push(&mut self, packet: Str, from_room: bool) -> usize {
+    pub(super) fn push(&mut self, packet: Str, kind: Kind) -> usize {
         if self.end.is_some() || (self.waiting.is_empty() && self.hand_on(&packet)) {
             return 0;
         }
         let bytes = packet.len();
-        self.bytes += bytes;
-        self.room_bytes += if from_room { bytes } else { 0 };
-        self.waiting.push_back(Waiting { packet, from_room });
+        self.bytes[kind as usize] += bytes;
+        self.waiting.push_back(Waiting { packet, kind });
         bytes
     }
 
     /// Notes that the client has taken bytes, and hands on what waits; says how many bytes less wait.
     pub(super) fn taken(&mut self, bytes: usize) -> usize {
         self.under_way = self.under_way.saturating_sub(bytes);
-        let before = self.bytes;
+        let mut less = 0;
         while let Some(next) = self.waiting.pop_front() {
             if !self.hand_on(&next.packet) {
                 self.waiting.push_front(next);
                 break;
             }
-            self.uncount(&next);
+            self.bytes[next.kind as usize] -= next.packet.len();
+            less += next.packet.len();
         }
-        before - self.bytes
+        less
     }
 
     /// Lets go of all that waits; says how many bytes that was.
     pub(super) fn drop_all(&mut self) -> usize {
         self.waiting = VecDeque::new();
-        self.room_bytes = 0;
-        std::mem::take(&mut self.bytes)
+        std::mem::take(&mut self.bytes).iter().sum()
     }
 
-    /// Bytes of rooms' packets that wait.
-    pub(super) fn room_bytes(&self) -> usize {
-        self.room_bytes
-    }
-
-    /// Bytes of everything else that waits.
-    pub(super) fn answer_bytes(&self) -> usize {
-        self.bytes - self.room_bytes
+    /// Bytes of a kind that wait.
+    pub(super) fn bytes(&self, kind: Kind) -> usize {
+        self.bytes[kind as usize]
     }
 
     /// Whether nothing waits, so that what may be dropped need not be.
@@ -101,19 +106,14 @@ impl Out {
         if self.under_way > 0 && self.under_way + bytes > bound {
             return false;
         }
-        // An upgrade stops polls first and then waits for room for a packet of its own: it would wait for ever.
-        let (Ok(place), Ok(_for_the_ping), Ok(_for_the_upgrade)) =
-            (socket.reserve(), socket.reserve(), socket.reserve())
+        // The engine's own: a ping, a close, and what lets a poll go when the session is upgraded.
+        let (Ok(place), Ok(_ping), Ok(_close), Ok(_upgrade)) =
+            (socket.reserve(), socket.reserve(), socket.reserve(), socket.reserve())
         else {
             return false;
         };
         place.emit(packet.clone());
         self.under_way += bytes;
         true
-    }
-
-    fn uncount(&mut self, gone: &Waiting) {
-        self.bytes -= gone.packet.len();
-        self.room_bytes -= if gone.from_room { gone.packet.len() } else { 0 };
     }
 }

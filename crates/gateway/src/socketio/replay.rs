@@ -11,6 +11,7 @@ use hub::{Answer, Ask, Batch, HubError, Outbox, Seat};
 use proto::{Frame, Position, RoomName, TAIL_DEFAULT, UserId};
 
 use super::lines::{Line, Lines};
+use super::out::Kind;
 use super::people;
 use super::session::Session;
 use crate::refusal;
@@ -34,17 +35,17 @@ impl Ear {
     }
 
     /// Tells of some messages in their order.
-    fn tell(&self, lines: &[Line], from_room: bool) {
+    fn tell(&self, lines: &[Line], kind: Kind) {
         let session = &self.session;
         let mut out = session.out();
         let voice = out.voice;
         for line in lines {
             for packet in line.packets(&voice, self.user) {
-                session.push(&mut out, packet, from_room);
+                session.push(&mut out, packet, kind);
             }
             self.told.store(line.seq, Ordering::Relaxed);
         }
-        if out.room_bytes() > session.node.config.backlog_bytes {
+        if out.bytes(Kind::Present) > session.node.config.backlog_bytes {
             session.end_in(&mut out, "slow");
         }
     }
@@ -55,7 +56,7 @@ impl Ear {
             // The client's place is worth nothing: it is told the recent past afresh.
             self.told.store(0, Ordering::Relaxed);
         }
-        self.tell(Lines::of(answer.entries).after(self.told.load(Ordering::Relaxed)), false);
+        self.tell(Lines::of(answer.entries).after(self.told.load(Ordering::Relaxed)), Kind::Past);
         self.told.fetch_max(answer.head, Ordering::Relaxed);
     }
 
@@ -70,7 +71,7 @@ impl Ear {
             let page = self.session.node.hub.history(room, Some(to + 1), WINDOW as usize).await?;
             for line in page.entries().iter().filter(|entry| entry.seq > from).filter_map(Line::of) {
                 self.session.until_room().await;
-                self.tell(std::slice::from_ref(&line), false);
+                self.tell(std::slice::from_ref(&line), Kind::Past);
             }
             self.told.store(to, Ordering::Relaxed);
         }
@@ -115,7 +116,7 @@ impl Outbox for Ear {
     fn deliver(&self, batch: &Batch) {
         if let Some(lines) = Lines::of_batch(batch) {
             // What is at or before that place was told, or is a change to it, which these clients have no word for.
-            self.tell(lines.after(self.told.load(Ordering::Relaxed)), true);
+            self.tell(lines.after(self.told.load(Ordering::Relaxed)), Kind::Present);
         }
     }
 

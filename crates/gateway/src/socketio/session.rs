@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use engineioxide::{ProtocolVersion, Socket, Str};
+use engineioxide::{ProtocolVersion, Socket, Str, TransportType};
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 use proto::Refusal;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::dialect::{self, Voice};
 use super::handshake::Values;
-use super::out::Out;
+use super::out::{Kind, Out};
 use super::packet::{self, Told};
 use crate::limits::AddressSlot;
 use crate::node::Node;
@@ -114,19 +114,19 @@ impl Session {
 
     /// Writes an answer. It may wait, and does not count as slow.
     pub(super) fn answer(&self, packet: Str) {
-        self.push(&mut self.out(), packet, false);
+        self.push(&mut self.out(), packet, Kind::Answer);
     }
 
     /// Writes a packet that may be dropped when the client is behind.
     pub(super) fn whisper(&self, packet: Str) {
         let mut out = self.out();
         if out.is_idle() {
-            self.push(&mut out, packet, true);
+            self.push(&mut out, packet, Kind::Present);
         }
     }
 
-    pub(super) fn push(&self, out: &mut Out, packet: Str, from_room: bool) {
-        self.node.metrics.backlog_bytes.add(out.push(packet, from_room) as i64);
+    pub(super) fn push(&self, out: &mut Out, packet: Str, kind: Kind) {
+        self.node.metrics.backlog_bytes.add(out.push(packet, kind) as i64);
     }
 
     /// Refuses something: an `error` event, and no acknowledgement.
@@ -189,12 +189,18 @@ impl Session {
             return false;
         }
         let out = self.out();
-        out.end.is_none() && out.answer_bytes() < ANSWERS_BYTES && self.inbox.lock().bytes < INBOX_BYTES
+        out.end.is_none() && out.bytes(Kind::Answer) < ANSWERS_BYTES && self.inbox.lock().bytes < INBOX_BYTES
+    }
+
+    /// Whether its WebSocket is to wait. Not on the way from polling: until that is done, what waits cannot be taken.
+    pub(super) fn holds_back(&self) -> bool {
+        let is_over = self.out().socket.as_ref().is_some_and(|it| it.transport_type() == TransportType::Websocket);
+        is_over && !self.may_read() && self.ending().is_none()
     }
 
     /// Waits until a replay may write on.
     pub(super) async fn until_room(&self) {
-        self.until(|| self.out().answer_bytes() < REPLAY_BYTES).await;
+        self.until(|| self.out().bytes(Kind::Past) < REPLAY_BYTES).await;
     }
 
     /// Waits until every send so far has been settled.

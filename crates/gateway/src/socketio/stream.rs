@@ -67,7 +67,7 @@ impl AsyncRead for Stream {
         if this.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if !this.session.may_read() && this.session.ending().is_none() {
+        if this.session.holds_back() {
             return Poll::Pending;
         }
         if !this.early.is_empty() {

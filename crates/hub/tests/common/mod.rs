@@ -13,6 +13,8 @@ use std::sync::Arc;
 use proto::{PersonName, RoomName, Text, User, UserId};
 use store::{SqliteConfig, SqliteStore, Store, StoreMetrics};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
+use trace::{Span, TraceMetrics, Tracer};
 use uuid::Uuid;
 
 pub fn room(name: &str) -> RoomName {
@@ -34,6 +36,11 @@ pub fn person(id: u128, name: &str) -> User {
 
 pub fn store_metrics() -> StoreMetrics {
     StoreMetrics::register(&prometheus::Registry::new()).unwrap()
+}
+
+/// A tracer that begins a trace for this share of requests, and what it is told.
+pub fn tracer(ratio: f64) -> (Tracer, mpsc::Receiver<Span>) {
+    Tracer::on(ratio, 100, TraceMetrics::register(&prometheus::Registry::new()).unwrap())
 }
 
 /// A real store in a file of its own. It lives as long as its folder.

@@ -9,6 +9,7 @@ use proto::{MessageId, RoomName};
 use roomlog::{AppendError, Job, LaneConfig, RoomLog, RoomLogMetrics};
 use store::{Amendment, Change, Post, Store, StoreView};
 use tokio::sync::oneshot;
+use trace::Tracer;
 use uuid::Uuid;
 
 use super::carrier::{End, Handle, LossyBus};
@@ -20,6 +21,7 @@ pub struct Node {
     pub log: RoomLog,
     pub end: Arc<End>,
     pub epoch: Arc<StoreView>,
+    tracer: Tracer,
     registry: Registry,
 }
 
@@ -29,11 +31,13 @@ impl Node {
         let registry = Registry::new();
         let epoch = Arc::new(StoreView::new(store.epoch().await.unwrap()));
         let handle = Arc::new(Handle(end.clone()));
+        let tracer = config.tracer.clone();
         let metrics = HubMetrics::register(&registry).unwrap();
         let hub = Hub::start(store.clone(), handle.clone(), events, epoch.clone(), config, metrics);
         let metrics = RoomLogMetrics::register(&registry).unwrap();
-        let log = RoomLog::start(store, handle, epoch.clone(), &LaneConfig::default(), metrics);
-        Self { hub, log, end, epoch, registry }
+        let lanes = LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() };
+        let log = RoomLog::start(store, handle, epoch.clone(), &lanes, metrics);
+        Self { hub, log, end, epoch, tracer, registry }
     }
 
     pub async fn close(&self) {
@@ -44,7 +48,7 @@ impl Node {
     /// Puts a job into the log; the answer comes when it is settled.
     pub fn submit(&self, job: Job) -> oneshot::Receiver<Result<Kept, AppendError>> {
         let (answer, settled) = oneshot::channel();
-        self.log.submit(job, Box::new(move |result| _ = answer.send(result)));
+        self.log.submit_traced(job, self.tracer.begin("send"), Box::new(move |result| _ = answer.send(result)));
         settled
     }
 

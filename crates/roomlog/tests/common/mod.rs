@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use testkit::postgres::Postgres;
 use testkit::proxy::Proxy;
 use tokio::sync::{mpsc, oneshot};
+use trace::Trace;
 use uuid::Uuid;
 
 pub use altered::{Altered, Before};
@@ -72,8 +73,12 @@ impl Node {
     }
 
     pub fn submit(&self, job: Job) -> Settled {
+        self.submit_traced(job, None)
+    }
+
+    pub fn submit_traced(&self, job: Job, trace: Option<Arc<Trace>>) -> Settled {
         let (answer, settled) = oneshot::channel();
-        self.log.submit(job, Box::new(move |result| _ = answer.send(result)));
+        self.log.submit_traced(job, trace, Box::new(move |result| _ = answer.send(result)));
         settled
     }
 

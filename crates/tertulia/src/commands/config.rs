@@ -40,6 +40,8 @@ fn unset(key: &str, config: &ServeConfig) -> String {
         "redis-url" => "one node, without Redis".into(),
         "node-name" => format!("the host name, {}", config.node_name()),
         "secret" => "made once and kept in the store".into(),
+        "otlp-endpoint" => "nothing is traced".into(),
+        "otlp-service" => "traces call this chat tertulia".into(),
         _ => "none".into(),
     }
 }

@@ -66,6 +66,7 @@ fn plain(value: &toml::Value) -> Option<String> {
         toml::Value::Array(items) => items.iter().map(plain).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Boolean(yes) => Some(yes.to_string()),
-        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }

@@ -75,12 +75,14 @@ fn setting(arg: &Arg, given: &ArgMatches, file: Option<&Found>) -> Option<Settin
     } else if arg.get_value_delimiter().is_some() {
         Some(Value::List(shown))
     } else {
-        shown.into_iter().next().map(|word| if is_number(arg) { Value::Number(word) } else { Value::Text(word) })
+        shown.into_iter().next().map(|word| if is_number(arg, &word) { Value::Number(word) } else { Value::Text(word) })
     };
     Some(Setting { key: key.into(), value, source, is_masked })
 }
 
-fn is_number(arg: &Arg) -> bool {
+fn is_number(arg: &Arg, word: &str) -> bool {
     let parsed = arg.get_value_parser().type_id();
-    [TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()].iter().any(|number| parsed == *number)
+    let numbers = [TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>(), TypeId::of::<f64>()];
+    // What TOML would not write so (.5, 007) is text, which a file may have as well.
+    numbers.iter().any(|number| parsed == *number) && word.parse::<toml::Value>().is_ok()
 }
