@@ -167,7 +167,7 @@ export class Stage {
     page.on('console', (entry) => {
       const words = entry.text();
       if (entry.type() !== 'error' || /^WebSocket connection to|ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED/.test(words)) return;
-      this.#troubles.push(words);
+      this.#troubles.push(`${words} ${entry.location().url}`);
     });
     page.on('pageerror', (error) => this.#troubles.push(error.stack));
     page.on('dialog', (dialog) => this.#troubles.push(`a dialog: ${dialog.message()}`));

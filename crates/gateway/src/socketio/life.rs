@@ -212,10 +212,13 @@ async fn part(session: &Arc<Session>, reason: &'static str) {
     let ended = async {
         // A poll takes what it finds and no more: what was acknowledged shall be read.
         session.until(|| is_gone || session.is_cut() || session.out().is_taken()).await;
-        if let Some(socket) = session.set_socket(None) {
+        // The engine's word for closing tells python-socketio never to come back: a WebSocket ends without it.
+        if session.streams.load(Ordering::Acquire) > 0 {
+            session.cut();
+        } else if let Some(socket) = session.set_socket(None) {
             socket.close(DisconnectReason::ClosingServer);
         }
-        session.until(|| session.is_cut() || session.streams.load(Ordering::Acquire) == 0).await;
+        session.until(|| session.streams.load(Ordering::Acquire) == 0).await;
     };
     let _ = tokio::time::timeout(FAREWELL, ended).await;
     session.cut();
