@@ -17,8 +17,11 @@ mod node;
 mod on;
 mod places;
 mod refusal;
+mod roster;
 mod socketio;
 mod tokens;
+mod traced;
+mod writing;
 mod ws;
 
 pub use config::GatewayConfig;

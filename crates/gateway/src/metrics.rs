@@ -1,7 +1,7 @@
 //! What the doors count.
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
-use proto::{Code, Refusal};
+use proto::Code;
 use tally::Tally;
 
 /// The doors: the native one, and that of Socket.IO, whatever carries it. The label of `tertulia_connections`.
@@ -93,9 +93,4 @@ impl GatewayMetrics {
             )?,
         })
     }
-}
-
-/// What a refusal is for whoever sent: worth coming back for, or not.
-pub(crate) fn result_of(refusal: &Refusal) -> &'static str {
-    if refusal.retry_after_ms.is_some() { "unavailable" } else { "rejected" }
 }

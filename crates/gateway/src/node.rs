@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::http::server;
 use crate::limits::{Addresses, Admission, SendRate};
 use crate::places::Places;
-use crate::socketio::sessions::Sessions;
+use crate::socketio::sessions::{self, Sessions};
 use crate::socketio::{self, Engine};
 use crate::ws::connections::Connections;
 use crate::ws::out::Conn;
@@ -104,7 +104,7 @@ impl Gateway {
         let watch = node.clone();
         node.spawn(async move { watch.connections.watch(watch.config.hello_wait, watch.config.heartbeat).await });
         let watch = node.clone();
-        node.spawn(async move { watch.sessions.watch(watch.config.hello_wait).await });
+        node.spawn(async move { sessions::watch(&watch).await });
         let tidy = node.clone();
         node.spawn(async move {
             loop {
@@ -127,28 +127,29 @@ impl Gateway {
             tokio::time::sleep(GONE.min(within / 4)).await;
         }
         node.set_phase(Phase::Gone);
-        let (all, sessions) = (node.connections.all(), node.sessions.all());
-        let count = all.len() + sessions.len();
+        let (connections, sessions) = (node.connections.open.all(), node.sessions.all());
+        let count = connections.len() + sessions.len();
         tracing::info!(connections = count, "saying goodbye");
         // Half of what is left is for the goodbyes, half for reading them.
         let left = deadline.saturating_duration_since(Instant::now());
         let pause = BETWEEN_GOODBYES.min(left / 2 / (count as u32).max(1));
-        for turn in all.chunks(16) {
-            turn.iter().for_each(|conn| conn.ask_to_drain());
-            tokio::time::sleep(pause * turn.len() as u32).await;
-        }
-        for turn in sessions.chunks(16) {
-            turn.iter().for_each(|session| session.ask_to_drain());
-            tokio::time::sleep(pause * turn.len() as u32).await;
-        }
-        drop((all, sessions));
+        one_after_another(connections, pause, |conn| conn.ask_to_drain()).await;
+        one_after_another(sessions, pause, |session| session.ask_to_drain()).await;
         let left = deadline.saturating_duration_since(Instant::now());
-        let emptied = async { tokio::join!(node.connections.emptied(), node.sessions.emptied()) };
+        let emptied = async { tokio::join!(node.connections.open.emptied(), node.sessions.emptied()) };
         if tokio::time::timeout(left, emptied).await.is_err() {
-            let connections = node.connections.len() + node.sessions.len();
+            let connections = node.connections.open.len() + node.sessions.len();
             tracing::warn!(connections, "some did not go in time and are cut off");
         }
         node.stop.cancel();
+    }
+}
+
+/// Asks each, and lets so much time pass for each.
+async fn one_after_another<T>(all: Vec<Arc<T>>, pause: Duration, ask: impl Fn(&T)) {
+    for turn in all.chunks(16) {
+        turn.iter().for_each(|one| ask(one));
+        tokio::time::sleep(pause * turn.len() as u32).await;
     }
 }
 

@@ -5,9 +5,7 @@ use roomlog::Job;
 use store::{Amendment, Change};
 
 use super::Guest;
-use super::traced::Answering;
-use crate::metrics::result_of;
-use crate::refusal;
+use crate::writing::{Kind, Writing};
 
 impl Guest {
     pub(super) fn on_edit(
@@ -25,34 +23,19 @@ impl Guest {
     }
 
     fn amend(&mut self, reference: Option<String>, room: RoomName, seq: u64, change: Change) -> Result<(), Refusal> {
-        self.node.send_rate.spend(self.user.id).inspect_err(|_| {
-            self.node.metrics.amendments.with_label_values(&["rejected"]).inc();
-        })?;
-        let trace = self.node.config.tracer.begin(if matches!(change, Change::Delete) { "delete" } else { "edit" });
+        let kind = if matches!(change, Change::Delete) { Kind::Delete } else { Kind::Edit };
+        let writing = Writing::begin(&self.node, self.user.id, kind)?;
         let amendment = Amendment { room: room.clone(), seq, by: self.user.id, change };
-        let (node, conn) = (self.node.clone(), self.conn.clone());
+        let (node, conn, place) = (self.node.clone(), self.conn.clone(), room.clone());
         conn.send_begins();
-        let whole = trace.clone();
-        let settle = move |answer: Result<to_client::Kept, _>| {
-            let answering = whole.map(|trace| Answering::begins(&trace, &room, &answer));
-            let result = match answer {
-                Ok(kept) => {
-                    conn.answer_later(&to_client::ack(reference.as_deref(), &room, &kept));
-                    "ok"
-                }
-                Err(error) => {
-                    let refusal = refusal::of_append(&error);
-                    node.refuse(&conn, reference.as_deref(), None, &refusal);
-                    result_of(&refusal)
-                }
-            };
-            node.metrics.amendments.with_label_values(&[result]).inc();
-            conn.send_ends();
-            if let Some(answering) = answering {
-                answering.ends(&node.config.tracer);
+        writing.submit(&room, Job::Amend(amendment), move |told| {
+            let reference = reference.as_deref();
+            match told {
+                Ok(kept) => conn.answer_later(&to_client::ack(reference, &place, &kept)),
+                Err(refusal) => node.refuse(&conn, reference, None, &refusal),
             }
-        };
-        self.node.room_log.submit_traced(Job::Amend(amendment), trace, Box::new(settle));
+            conn.send_ends();
+        });
         Ok(())
     }
 }

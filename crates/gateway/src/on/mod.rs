@@ -6,7 +6,6 @@ mod history;
 mod join;
 mod leave;
 mod send;
-mod traced;
 mod typing;
 
 use std::collections::HashMap;

@@ -100,7 +100,7 @@ enum No {
 async fn pass(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Response, No> {
     let terms = Terms::of(request.uri()).map_err(No::Complaint)?;
     let session = match terms.sid {
-        Some(sid) => Some(node.sessions.get(sid).ok_or_else(|| {
+        Some(sid) => Some(node.sessions.get(&sid).ok_or_else(|| {
             node.metrics.foreign_sids.inc();
             No::Complaint(Complaint::Session)
         })?),

@@ -66,7 +66,7 @@ pub(super) async fn live(session: Arc<Session>, sid: Sid) {
     node.metrics.connections.with_label_values(&["socketio"]).dec();
     node.metrics.disconnects.with_label_values(&[reason]).inc();
     part(&session, reason).await;
-    node.sessions.remove(sid);
+    node.sessions.remove(&sid);
 }
 
 impl Life {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use proto::{Code, MessageId, Refusal, RoomName, TAIL_DEFAULT, TAIL_MAX, Text, to_client};
-use roomlog::{AppendError, Job};
+use roomlog::Job;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::dialect::{self, Ask, Dialect, People};
 use super::life::{After, Guest, Work};
 use super::{handshake, packet, people};
-use crate::metrics::result_of;
 use crate::refusal;
+use crate::writing::{Kind, Writing};
 
 /// A person is shown writing at most this often; what comes sooner says nothing new.
 const TYPING_EVERY: Duration = Duration::from_secs(1);
@@ -98,32 +98,19 @@ impl Guest {
             }
             None => MessageId(Uuid::new_v4()),
         };
-        self.session.node.send_rate.spend(self.user.id).inspect_err(|_| {
-            self.session.node.metrics.sends.with_label_values(&["rejected"]).inc();
-        })?;
+        let writing = Writing::begin(&self.session.node, self.user.id, Kind::Send)?;
         self.typing.shown = false;
-        let post = Post { room, id, from: self.user.clone(), text, reply_to: None };
-        let (session, namespace, received) = (self.session.clone(), self.namespace, Instant::now());
+        let post = Post { room: room.clone(), id, from: self.user.clone(), text, reply_to: None };
+        let (session, namespace) = (self.session.clone(), self.namespace);
         session.send_begins();
-        let settle = move |answer: Result<to_client::Kept, AppendError>| {
-            let result = match answer {
-                Ok(_) => {
-                    session.node.metrics.send_ack_seconds.observe(received.elapsed().as_secs_f64());
-                    if let Some(number) = ack {
-                        session.answer(packet::ack(namespace, number, "[]"));
-                    }
-                    "ok"
-                }
-                Err(error) => {
-                    let refusal = refusal::of_append(&error);
-                    session.refuse(&refusal);
-                    result_of(&refusal)
-                }
-            };
-            session.node.metrics.sends.with_label_values(&[result]).inc();
+        writing.submit(&room, Job::Post(post), move |told| {
+            match (told, ack) {
+                (Ok(_), Some(number)) => session.answer(packet::ack(namespace, number, "[]")),
+                (Ok(_), None) => {}
+                (Err(refusal), _) => session.refuse(&refusal),
+            }
             session.send_ends();
-        };
-        self.session.node.room_log.submit(Job::Post(post), Box::new(settle));
+        });
         Ok(())
     }
 

@@ -3,63 +3,31 @@
 //! A timer each would cost every idle connection memory and every core wake-ups. Instead one task looks at all of them
 //! once a second: who has not said hello, who is not there any more, whose goodbye has taken too long.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-
 use super::out::Conn;
+use crate::roster::Roster;
 
 /// The node's connections by number.
 #[derive(Default)]
 pub(crate) struct Connections {
-    all: Mutex<HashMap<u64, Arc<Conn>>>,
+    pub(crate) open: Roster<u64, Conn>,
     next: AtomicU64,
     /// Seconds since the node started, moved on by the tick.
     now: AtomicU32,
-    emptied: Notify,
 }
 
 impl Connections {
     pub(crate) fn add(&self, conn: &Arc<Conn>) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.all.lock().insert(number, conn.clone());
+        self.open.add(number, conn.clone());
         number
-    }
-
-    pub(crate) fn remove(&self, number: u64) {
-        let mut all = self.all.lock();
-        all.remove(&number);
-        if all.is_empty() {
-            self.emptied.notify_waiters();
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.all.lock().len()
     }
 
     pub(crate) fn now(&self) -> u32 {
         self.now.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn all(&self) -> Vec<Arc<Conn>> {
-        self.all.lock().values().cloned().collect()
-    }
-
-    /// Returns when there is none left.
-    pub(crate) async fn emptied(&self) {
-        loop {
-            let mut emptied = std::pin::pin!(self.emptied.notified());
-            emptied.as_mut().enable();
-            if self.len() == 0 {
-                return;
-            }
-            emptied.await;
-        }
     }
 
     /// Looks at every connection once a second, for ever.
@@ -70,7 +38,7 @@ impl Connections {
         loop {
             seconds.tick().await;
             let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
-            for (number, conn) in self.all.lock().iter() {
+            for (number, conn) in self.open.lock().iter() {
                 look_at(*number, conn, now, hello_wait, heartbeat);
             }
         }

@@ -59,7 +59,7 @@ pub(crate) async fn run(node: Arc<Node>, conn: Arc<Conn>, early: Vec<u8>, _held:
     let reason = session.live().await;
     drop(session); // leaves all rooms
     conn.abandon(reason);
-    node.connections.remove(number);
+    node.connections.open.remove(&number);
     node.metrics.connections.with_label_values(&["websocket"]).dec();
     node.metrics.disconnects.with_label_values(&[reason]).inc();
     part(&conn, reason).await;

@@ -8,14 +8,14 @@ use trace::{Span, Trace, Tracer};
 use crate::refusal;
 
 /// A traced request whose answer is being made.
-pub(super) struct Answering {
+pub(crate) struct Answering {
     answer: Span,
     whole: Span,
 }
 
 impl Answering {
     /// The room log has said what became of it.
-    pub(super) fn begins(trace: &Trace, room: &RoomName, settled: &Result<Kept, AppendError>) -> Self {
+    pub(crate) fn begins(trace: &Trace, room: &RoomName, settled: &Result<Kept, AppendError>) -> Self {
         let answer = Span::under(trace.context(), "ack");
         let whole = trace.whole().with("tertulia.room", room.as_str());
         let whole = match settled {
@@ -29,7 +29,7 @@ impl Answering {
     }
 
     /// The answer is on its way out.
-    pub(super) fn ends(self, tracer: &Tracer) {
+    pub(crate) fn ends(self, tracer: &Tracer) {
         tracer.end(self.answer);
         tracer.end(self.whole);
     }
