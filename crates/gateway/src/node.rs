@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use hub::Hub;
+use people::Tokens;
 use prometheus::Registry;
 use proto::{Refusal, to_client};
 use roomlog::RoomLog;
@@ -19,7 +20,7 @@ use crate::socketio::sessions::{self, Sessions};
 use crate::socketio::{self, Engine};
 use crate::ws::connections::Connections;
 use crate::ws::out::Conn;
-use crate::{GatewayConfig, GatewayMetrics, Tokens};
+use crate::{GatewayConfig, GatewayMetrics};
 
 /// How long balancers are told that no new clients should come: about two of their checks.
 const LEAVING: Duration = Duration::from_secs(2);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusError};
-use gateway::{Gateway, GatewayConfig, Tokens};
+use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
+use people::Tokens;
 use proto::RoomName;
 use roomlog::{LaneConfig, RoomLog};
 use store::{Store, StoreError, StoreView};
