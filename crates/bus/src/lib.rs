@@ -12,12 +12,14 @@ mod event;
 mod local;
 mod metrics;
 mod outlet;
+mod queue;
 mod recent;
 mod redis;
 
 pub use event::{BusEvent, Loss};
 pub use local::LocalBus;
 pub use metrics::BusMetrics;
+pub use queue::{LocalQueue, OFFERED_MAX, Queue};
 pub use recent::Recent;
 pub use redis::{BusError, RedisBus, RedisConfig, RedisServer, survey};
 

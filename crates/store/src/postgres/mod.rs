@@ -12,6 +12,8 @@ mod faults;
 mod read;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::PostgresConfig;
