@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proto::{Message, MessageId, PersonName, RoomName, Text, User, UserId};
 use store::{
-    Amendment, Archive, Change, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store,
+    Amendment, Archive, Change, Keeper, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store,
     StoreMetrics,
 };
 use tempfile::TempDir;
@@ -17,7 +17,7 @@ pub enum House {
     /// As many nodes as one likes.
     Postgres { url: String },
     /// One node, which callers share: a file serves no second one.
-    Sqlite { folder: TempDir, node: OnceCell<Arc<dyn Archive>> },
+    Sqlite { folder: TempDir, node: OnceCell<Arc<dyn Keeper>> },
 }
 
 impl House {
@@ -35,13 +35,18 @@ impl House {
 
     /// The same node, for whoever carries rooms.
     pub async fn archive(&self) -> Arc<dyn Archive> {
+        self.keeper().await
+    }
+
+    /// The same node, with all that it can.
+    pub async fn keeper(&self) -> Arc<dyn Keeper> {
         match self {
             Self::Postgres { url } => Arc::new(postgres(url).await),
             Self::Sqlite { folder, node } => {
                 let open = async || {
                     let path = folder.path().join("rooms.db");
                     let store = SqliteStore::open(path.to_str().unwrap(), SqliteConfig::default(), metrics()).await;
-                    Arc::new(store.unwrap()) as Arc<dyn Archive>
+                    Arc::new(store.unwrap()) as Arc<dyn Keeper>
                 };
                 node.get_or_init(open).await.clone()
             }
