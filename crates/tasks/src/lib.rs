@@ -18,6 +18,7 @@ mod run;
 mod tidy;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bus::Queue;
@@ -52,6 +53,8 @@ struct Shared {
     /// Something became due.
     told: Notify,
     runs: TaskTracker,
+    store_up: AtomicBool,
+    queue_up: AtomicBool,
     /// Nothing new is begun.
     leaving: CancellationToken,
     /// What runs is given back.
@@ -83,6 +86,8 @@ impl Workers {
             places: Arc::new(Semaphore::new(config.concurrency)),
             told: Notify::new(),
             runs: TaskTracker::new(),
+            store_up: AtomicBool::new(true),
+            queue_up: AtomicBool::new(true),
             leaving: CancellationToken::new(),
             stopped: CancellationToken::new(),
             config,
@@ -105,6 +110,16 @@ impl Workers {
     /// Says that something became due just now: it need not wait for the next look.
     pub fn tell(&self) {
         self.shared.told.notify_one();
+    }
+
+    /// Whether the store answered when it was last asked.
+    pub fn store_is_up(&self) -> bool {
+        self.shared.store_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether the queue did. Without it tasks are taken straight from the store.
+    pub fn queue_is_up(&self) -> bool {
+        self.shared.queue_up.load(Ordering::Relaxed)
     }
 
     /// Begins nothing more, waits for what is under way for at most so long, and gives the rest back: others run it at once.

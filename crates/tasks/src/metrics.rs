@@ -51,6 +51,7 @@ pub struct TasksMetrics {
     dead: IntGaugeVec,
     due_seconds: Gauge,
     leads: IntGauge,
+    pub(crate) queue_up: IntGauge,
     pub(crate) offered: IntCounter,
     pub(crate) claimed_queue: IntCounter,
     pub(crate) claimed_store: IntCounter,
@@ -99,6 +100,10 @@ impl TasksMetrics {
                 "How long the oldest task that waits has been due. Only the node that hands out tells; 0 on the others.",
             )?,
             leads: registry.gauge("tertulia_tasks_leads", "1 on the node that hands out what is due.")?,
+            queue_up: registry.gauge(
+                "tertulia_tasks_queue_up",
+                "1 while the queue hands out tasks; otherwise they are taken straight from the store. 0 where nobody works.",
+            )?,
             offered: registry.counter("tertulia_tasks_offered_total", "Ids of due tasks that this node put in the queue.")?,
             claimed_queue: claimed.with_label_values(&["queue"]),
             claimed_store: claimed.with_label_values(&["store"]),

@@ -3,6 +3,7 @@
 //! And what happens by itself becomes a task here. Every node may try: a slot yields one task, by the store's own word.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proto::{TaskId, Timestamp};
@@ -27,6 +28,8 @@ pub(crate) async fn offer(shared: Arc<Shared>) {
         }
         let leads = shared.queue.leads().await;
         shared.metrics.lead(leads == Some(true));
+        shared.queue_up.store(leads.is_some(), Ordering::Relaxed);
+        shared.metrics.queue_up.set(leads.is_some().into());
         // Without a queue nobody leads, and yet time goes on.
         if leads != Some(false) && watch(&shared, add_periodic(&shared).await).is_none() {
             continue;
@@ -71,6 +74,7 @@ async fn add_periodic(shared: &Shared) -> Result<(), StoreError> {
 
 /// Counts what did not work. The store has its own word for the log; here it costs a second.
 pub(crate) fn watch<T>(shared: &Shared, answer: Result<T, StoreError>) -> Option<T> {
+    shared.store_up.store(!matches!(answer, Err(StoreError::Away(_))), Ordering::Relaxed);
     match answer {
         Ok(answer) => Some(answer),
         Err(error) => {
