@@ -9,6 +9,7 @@
 
 mod address;
 mod config;
+mod credentials;
 mod http;
 mod limits;
 mod metrics;

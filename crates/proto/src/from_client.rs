@@ -16,7 +16,7 @@ pub const TAIL_MAX: usize = 500;
 /// Most bytes in a `ref`.
 const REF_BYTES_MAX: usize = 128;
 /// Most bytes in a token.
-const TOKEN_BYTES_MAX: usize = 4096;
+pub const TOKEN_BYTES_MAX: usize = 4096;
 
 /// One request, with the word that its answer must carry back.
 #[derive(Clone, Debug, PartialEq, Eq)]

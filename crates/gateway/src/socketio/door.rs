@@ -18,10 +18,10 @@ use proto::FRAME_BYTES_MAX;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
-use super::cors::Cors;
 use super::handshake::Values;
 use super::session::Session;
 use super::stream::Stream;
+use crate::http::cors::Cors;
 use crate::http::page;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
@@ -66,7 +66,7 @@ pub(crate) async fn enter(
     };
     let mut response = if request.method() == Method::OPTIONS {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        Cors::preflight(request.headers(), &mut response);
+        Cors::preflight("GET, POST", request.headers(), &mut response);
         response
     } else {
         pass(&node, &peer, request).await.unwrap_or_else(IntoResponse::into_response)
