@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use hub::Hub;
-use people::Tokens;
+use people::{People, Tokens};
 use prometheus::Registry;
 use proto::{Refusal, to_client};
 use roomlog::RoomLog;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::server;
-use crate::limits::{Addresses, Admission, SendRate};
+use crate::limits::{Addresses, Admission, RequestRate, SendRate};
 use crate::places::Places;
 use crate::socketio::sessions::{self, Sessions};
 use crate::socketio::{self, Engine};
@@ -52,6 +52,7 @@ pub(crate) struct Node {
     pub(crate) hub: Hub,
     pub(crate) room_log: Arc<RoomLog>,
     pub(crate) tokens: Tokens,
+    pub(crate) people: People,
     pub(crate) config: GatewayConfig,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) registry: Registry,
@@ -62,6 +63,7 @@ pub(crate) struct Node {
     pub(crate) addresses: Addresses,
     pub(crate) admission: Admission,
     pub(crate) send_rate: SendRate,
+    pub(crate) request_rate: RequestRate,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     phase: AtomicU8,
@@ -80,6 +82,7 @@ impl Gateway {
         let node = Node {
             hub,
             room_log,
+            people: People::new(tokens.clone(), config.guests),
             tokens,
             metrics,
             registry,
@@ -90,6 +93,7 @@ impl Gateway {
             addresses: Addresses::default(),
             admission: Admission::new(config.connect_rate),
             send_rate: SendRate::new(config.send_rate),
+            request_rate: RequestRate::new(config.request_rate),
             config,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -111,6 +115,7 @@ impl Gateway {
             loop {
                 tokio::time::sleep(TIDY).await;
                 tidy.send_rate.tidy();
+                tidy.request_rate.tidy();
             }
         });
     }
