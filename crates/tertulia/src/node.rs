@@ -120,6 +120,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         guests: config.guests,
         allowed_origins: config.allowed_origins.clone(),
         send_rate: config.send_rate,
+        request_rate: config.request_rate,
         sockets: limits::sockets(config),
         connections_per_address: config.connections_per_address,
         connect_rate: config.connect_rate,
