@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bus::{Bus, BusError};
 use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
-use people::Tokens;
+use people::{People, Tokens};
 use proto::RoomName;
 use roomlog::{LaneConfig, RoomLog};
 use store::{Store, StoreError, StoreView};
@@ -117,7 +117,6 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, metrics.hub);
     let gateway_config = GatewayConfig {
         node_name: config.node_name(),
-        guests: config.guests,
         allowed_origins: config.allowed_origins.clone(),
         send_rate: config.send_rate,
         sockets: limits::sockets(config),
@@ -130,9 +129,9 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         tracer,
         ..GatewayConfig::default()
     };
-    let tokens = Tokens::new(&secret);
+    let people = People::new(Tokens::new(&secret), config.guests);
     let Metrics { gateway: metrics, registry, .. } = metrics;
-    let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
+    let gateway = Gateway::new(hub.clone(), room_log.clone(), people, gateway_config, metrics, registry);
     Ok(Running { gateway, room_log, hub, bus, store, traces })
 }
 
