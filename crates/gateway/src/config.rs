@@ -11,8 +11,6 @@ use crate::Networks;
 pub struct GatewayConfig {
     /// What this node is called in `welcome` and in logs.
     pub node_name: String,
-    /// Whether a name is enough to talk.
-    pub guests: bool,
     /// Origins that browsers may connect from, besides the page's own; `*` for any.
     pub allowed_origins: Vec<String>,
     /// Messages a second and user; 0 means no limit.
@@ -47,7 +45,6 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             node_name: "node".into(),
-            guests: true,
             allowed_origins: Vec::new(),
             send_rate: 50,
             request_rate: 50,

@@ -8,14 +8,15 @@ use tally::Tally;
 const TRANSPORTS: [&str; 2] = ["websocket", "socketio"];
 
 /// Why connections end. The label of `tertulia_disconnects_total`.
-const ENDS: [&str; 9] = ["client", "lost", "idle", "protocol", "no_hello", "slow", "drain", "reset", "unauthorized"];
+const ENDS: [&str; 10] =
+    ["client", "lost", "idle", "protocol", "no_hello", "slow", "drain", "reset", "unauthorized", "unavailable"];
 
 /// What became of sends, edits and deletes. The label of `tertulia_sends_total`.
 const RESULTS: [&str; 3] = ["ok", "rejected", "unavailable"];
 
 /// Why newcomers are turned away. The label of `tertulia_admission_refused_total`. `displaced` are those that had to make room
 /// for another before they became a WebSocket.
-const TURNED_AWAY: [&str; 6] = ["rate", "address", "origin", "draining", "full", "displaced"];
+const TURNED_AWAY: [&str; 7] = ["rate", "address", "origin", "unauthorized", "draining", "full", "displaced"];
 
 /// Counters, gauges and histograms of the doors; every series is there from the start.
 #[derive(Clone)]

@@ -39,15 +39,16 @@ impl Limits {
     }
 }
 
-/// Answers a `hello`. The token makes the same guest again, on any node.
-pub fn welcome(reference: Option<&str>, user: &User, token: &str, node: &str, limits: &Limits) -> Frame {
+/// Lets somebody in. The token, which only guests are given, makes the same guest again, on any node.
+pub fn welcome(reference: Option<&str>, user: &User, token: Option<&str>, node: &str, limits: &Limits) -> Frame {
     #[derive(Serialize)]
     struct Welcome<'a> {
         r#type: &'static str,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
         user: &'a User,
-        token: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token: Option<&'a str>,
         node: &'a str,
         limits: &'a Limits,
     }

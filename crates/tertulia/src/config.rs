@@ -131,6 +131,14 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_GUESTS", default_value = "on", value_parser = on_or_off, action = clap::ArgAction::Set)]
     pub(crate) guests: bool,
 
+    /// Whether people may make accounts for themselves: on or off.
+    #[arg(long, env = "TERTULIA_SIGN_UP", default_value = "on", value_parser = on_or_off, action = clap::ArgAction::Set)]
+    pub(crate) sign_up: bool,
+
+    /// Seconds that a session lives without being used.
+    #[arg(long, env = "TERTULIA_SESSION_SECONDS", default_value_t = 2_592_000, value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    pub(crate) session_seconds: u64,
+
     /// What this node is called. Default: the host name.
     #[arg(long, env = "TERTULIA_NODE_NAME")]
     pub(crate) node_name: Option<String>,

@@ -17,14 +17,17 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::out::Conn;
 use super::session;
+use crate::address;
+use crate::credentials::{self, Doing};
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
 use crate::limits::AddressSlot;
 use crate::node::{Node, Phase};
 use crate::places::Held;
-use crate::{address, credentials};
+use crate::recognized::{Recognized, recognize, unrecognized};
 
-/// `GET /ws`: answers 101 and lives the connection, or says why not. Whatever is refused is refused before the upgrade.
+/// `GET /ws`: answers 101 and lives the connection, or says why not. Whatever is refused is refused before the upgrade; only that a
+/// cookie is worth nothing any more is said after it, since a page is not shown why an upgrade failed.
 pub(crate) async fn upgrade(
     State(node): State<Arc<Node>>,
     Extension(peer): Extension<Peer>,
@@ -38,10 +41,16 @@ pub(crate) async fn upgrade(
     credentials::check_origin(&node, request.headers())?;
     let_in(&node)?;
     let slot = address_slot(&node, &peer, request.headers())?;
+    let known = recognize(&node, request.headers(), Doing::Changing).await?;
+    if let Some(Err(refusal)) = known.as_deref()
+        && request.headers().contains_key(header::AUTHORIZATION)
+    {
+        return Err(unrecognized(&node, refusal));
+    }
     keep_place(&node, &peer)?;
     let held = Held::new(peer.place.clone(), slot);
     let on_upgrade = hyper::upgrade::on(&mut request);
-    node.tasks.spawn(begin(node.clone(), on_upgrade, held));
+    node.tasks.spawn(begin(node.clone(), on_upgrade, held, known));
     Ok(response)
 }
 
@@ -57,7 +66,7 @@ pub(crate) fn switching(request: &Request) -> Result<Response, Problem> {
     Ok(response)
 }
 
-async fn begin(node: Arc<Node>, on_upgrade: OnUpgrade, held: Held) {
+async fn begin(node: Arc<Node>, on_upgrade: OnUpgrade, held: Held, known: Option<Box<Recognized>>) {
     let Ok(upgraded) = on_upgrade.await else { return };
     // The bare stream: its frames are written by ourselves.
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
@@ -70,7 +79,7 @@ async fn begin(node: Arc<Node>, on_upgrade: OnUpgrade, held: Held) {
     drop(read_buf);
     let now = node.connections.now();
     let conn = Arc::new(Conn::new(io.into_inner(), now, node.config.backlog_bytes, node.metrics.clone()));
-    session::run(node, conn, early, held).await;
+    session::run(node, conn, early, held, known).await;
 }
 
 /// The key of a request that is what RFC 6455 asks for: a `GET` of HTTP/1.1, version 13, one key of 16 bytes.
