@@ -16,6 +16,7 @@ mod names;
 mod refusal;
 mod timestamp;
 pub mod to_client;
+mod token;
 mod trace;
 
 pub use envelope::{Beat, Body, Entry, Envelope, EnvelopeError};
@@ -26,6 +27,7 @@ pub use message::{Message, User};
 pub use names::{PersonName, RoomName, Text};
 pub use refusal::{Code, Refusal};
 pub use timestamp::Timestamp;
+pub use token::{TOKEN_BYTES_MAX, Token};
 pub use trace::{Mark, TraceContext};
 
 /// The WebSocket subprotocol that these frames belong to.
