@@ -7,13 +7,17 @@
 mod cors;
 mod dialect;
 pub(crate) mod door;
+mod frames;
 mod handshake;
 mod life;
 mod lines;
 mod on;
 mod out;
+mod over;
 mod packet;
 mod people;
+mod poll;
+mod pulse;
 mod replay;
 pub(crate) mod script;
 mod session;
