@@ -61,10 +61,11 @@ async fn node_tests(files: &[&str], environment: &[(&str, &str)]) {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-const CONTRACT: [&str; 6] = [
+const CONTRACT: [&str; 7] = [
     "tutorial.test.mjs",
     "dialects.test.mjs",
     "python.test.mjs",
+    "history.test.mjs",
     "packets.test.mjs",
     "wire.test.mjs",
     "heartbeat.test.mjs",

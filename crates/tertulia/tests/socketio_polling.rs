@@ -59,6 +59,33 @@ async fn a_poll_outlives_the_connections_time() {
     assert_eq!(heard, [(2, "second".into())]);
 }
 
+/// Guards python-socketio, which hangs up on an answer of more than sixteen packets and would do so again and again.
+#[tokio::test]
+async fn an_answer_to_a_poll_has_few_packets_however_many_wait() {
+    let node = node().await;
+    let mut ana = node.guest("Ana").await;
+    for number in 0..200 {
+        ana.send("general", &format!("m{number}")).await;
+    }
+    let client = polling(&node).await;
+    let pours = async {
+        for number in 200..400 {
+            ana.send("general", &format!("m{number}")).await;
+        }
+    };
+    let polled = async {
+        let (mut most, mut heard) = (0, 0);
+        while heard < 400 {
+            let packets = client.poll().await.expect("an answer");
+            most = most.max(packets.len());
+            heard += packets.iter().filter(|packet| packet.starts_with("42[\"chat message\"")).count();
+        }
+        most
+    };
+    let (most, ()) = tokio::join!(polled, pours);
+    assert!((2..=16).contains(&most), "{most} at once");
+}
+
 /// Guards a client that turns back half-way to a WebSocket: it polls on, loses nothing, and may go that way again.
 #[tokio::test]
 async fn who_turns_back_on_the_way_to_a_websocket_polls_on() {

@@ -67,8 +67,14 @@ impl Values {
             Some(token) => hello::with_token(node, token)?,
             None => hello::with_name(node, PersonName::parse(text(&self.username, "username")?.unwrap_or(NAME))?)?,
         };
+        let (room, offset) = self.place()?;
+        Ok(Known { user, room, offset })
+    }
+
+    /// Where, and up to where they have heard.
+    pub(super) fn place(&self) -> Result<(RoomName, Option<u64>), Refusal> {
         let room = RoomName::parse(text(&self.room, "room")?.unwrap_or(ROOM))?;
-        Ok(Known { user, room, offset: offset(&self.server_offset)? })
+        Ok((room, offset(&self.server_offset)?))
     }
 }
 

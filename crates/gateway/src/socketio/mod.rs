@@ -8,6 +8,8 @@ mod cors;
 mod dialect;
 pub(crate) mod door;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handshake;
 mod life;
 mod lines;

@@ -149,6 +149,12 @@ impl Session {
         self.tell();
     }
 
+    /// A poll has taken bytes, which are so many packets.
+    pub(super) fn polled(&self, bytes: usize, packets: usize) {
+        self.out().polled(packets);
+        self.taken(bytes);
+    }
+
     /// Something came from the client.
     pub(super) fn heard(&self) {
         self.pulse.heard(self.node.connections.now());
