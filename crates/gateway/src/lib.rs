@@ -32,3 +32,5 @@ pub use http::watched::Watched;
 pub use metrics::GatewayMetrics;
 pub use networks::{Networks, NotANetwork};
 pub use node::{Gateway, Phase};
+#[cfg(any(test, fuzzing))]
+pub use socketio::fuzzing;
