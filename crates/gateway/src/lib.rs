@@ -8,6 +8,7 @@
 //! Start at [`Gateway::serve`] for a connection's way in, at `ws/session.rs` for its life, at `ws/out.rs` for its way out.
 
 mod address;
+mod api;
 mod config;
 mod credentials;
 mod http;

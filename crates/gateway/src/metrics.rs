@@ -29,6 +29,7 @@ pub struct GatewayMetrics {
     pub(crate) sends: IntCounterVec,
     pub(crate) amendments: IntCounterVec,
     pub(crate) refusals: IntCounterVec,
+    pub(crate) requests: IntCounterVec,
     pub(crate) send_ack_seconds: Histogram,
     pub(crate) sent_bytes: IntCounter,
     pub(crate) backlog_bytes: IntGauge,
@@ -81,6 +82,12 @@ impl GatewayMetrics {
                 &RESULTS,
             )?,
             refusals: registry.counters("tertulia_refusals_total", "Requests refused, by code.", "code", &codes)?,
+            requests: registry.counters(
+                "tertulia_requests_total",
+                "Requests of the REST API, by result.",
+                "result",
+                &RESULTS,
+            )?,
             send_ack_seconds: registry
                 .seconds("tertulia_send_ack_seconds", "From a send's receipt to its acknowledgement.")?,
             sent_bytes: registry.counter("tertulia_sent_bytes_total", "Bytes written to connections.")?,

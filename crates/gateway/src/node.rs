@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::server;
-use crate::limits::{Addresses, Admission, SendRate};
+use crate::limits::{Addresses, Admission, RequestRate, SendRate};
 use crate::places::Places;
 use crate::socketio::sessions::{self, Sessions};
 use crate::socketio::{self, Engine};
@@ -64,6 +64,7 @@ pub(crate) struct Node {
     pub(crate) addresses: Addresses,
     pub(crate) admission: Admission,
     pub(crate) send_rate: SendRate,
+    pub(crate) request_rate: RequestRate,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     phase: AtomicU8,
@@ -93,6 +94,7 @@ impl Gateway {
             addresses: Addresses::default(),
             admission: Admission::new(config.connect_rate),
             send_rate: SendRate::new(config.send_rate),
+            request_rate: RequestRate::new(config.request_rate),
             config,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -111,11 +113,16 @@ impl Gateway {
         node.spawn(async move { sessions::watch(&watch).await });
         let watch = node.clone();
         node.spawn(async move { watch.stays.watch(&watch.people).await });
+        if let Some(endings) = node.people.endings() {
+            let stays = node.stays.clone();
+            node.spawn(async move { stays.heed(endings).await });
+        }
         let tidy = node.clone();
         node.spawn(async move {
             loop {
                 tokio::time::sleep(TIDY).await;
                 tidy.send_rate.tidy();
+                tidy.request_rate.tidy();
             }
         });
     }

@@ -188,7 +188,7 @@ fn says_what_was_seen(request: &Request, seen: &Value) {
 fn is_answered(request: &Request) {
     let reference = request.reference.as_deref();
     let user = User { id: UserId(Uuid::from_u128(9)), name: PersonName::parse("Ana").unwrap() };
-    let kept = |id| Kept { id, seq: 4, rev: 4, at: Timestamp(0) };
+    let kept = |id| Kept { id, seq: 4, rev: 4, at: Timestamp(0), known: false };
     let answer = match &request.ask {
         FromClient::HelloName { name } => {
             let user = User { name: name.clone(), ..user };
