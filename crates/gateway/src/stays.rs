@@ -14,8 +14,6 @@ use tokio::sync::mpsc;
 
 /// Questions that the clock asks at a time.
 const ASKED_AT_ONCE: usize = 16;
-/// How soon it asks again where no answer could be had.
-const AGAIN: Duration = Duration::from_secs(5);
 /// Endings that are seen to together.
 const ENDED_AT_ONCE: usize = 256;
 
@@ -119,14 +117,13 @@ impl Stays {
             seconds.tick().await;
             let due = stream::iter(self.take_due(SystemTime::now()));
             due.for_each_concurrent(ASKED_AT_ONCE, |(number, identity)| async move {
-                let answer = people.check_again(&identity).await;
-                let next = match answer {
-                    Ok(next) => next,
-                    Err(refusal) if refusal.retry_after_ms.is_some() => Some(SystemTime::now() + AGAIN),
-                    Err(_) => return self.dismiss(number),
-                };
-                if let Some(stay) = self.inner.lock().here.get_mut(&number) {
-                    stay.check_at = next;
+                match people.check_again(&identity).await {
+                    Ok(next) => {
+                        if let Some(stay) = self.inner.lock().here.get_mut(&number) {
+                            stay.check_at = next;
+                        }
+                    }
+                    Err(_) => self.dismiss(number),
                 }
             })
             .await;

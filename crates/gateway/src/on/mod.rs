@@ -106,8 +106,9 @@ impl Guest {
                 conn.answer(&to_client::pong(reference.as_deref()));
                 Ok(None)
             }
-            FromClient::HelloName { name } => self.on_hello(reference.clone(), By::Name(name)),
-            FromClient::HelloToken { token } => self.on_hello(reference.clone(), By::Token(token)),
+            FromClient::HelloName { .. } | FromClient::HelloToken { .. } => {
+                self.on_hello(reference.as_deref()).map(|()| None)
+            }
         };
         done.unwrap_or_else(|refusal| {
             node.refuse(&conn, reference.as_deref(), id.as_deref(), &refusal);
