@@ -45,10 +45,11 @@ async fn a_token_is_the_account_at_every_door() {
             client.refused("already_welcome").await;
 
             let mut client = socketio(node, brings).await;
-            client.try_enter(&json!({"username": "Somebody Else"})).await.unwrap();
+            client.try_enter(&json!({"username": "Somebody Else", "room": "r"})).await.unwrap();
             client.ask(&json!(["chat message", "by a header"])).await;
         }
-        let mut client = SocketIo::connect(node.address(), json!({"token": token, "username": "Somebody Else"})).await;
+        let auth = json!({"token": token, "username": "Somebody Else", "room": "r"});
+        let mut client = SocketIo::connect(node.address(), auth).await;
         client.ask(&json!(["chat message", "by auth"])).await;
         for _ in 0..6 {
             let message = reader.expect("message").await;
@@ -139,7 +140,7 @@ async fn a_worthless_token_lets_nobody_in() {
 
         for (brings, auth) in [
             (&brings[..], json!({"username": "Ana"})),
-            (&[("authorization", &*format!("Bearer {token}"))], json!(null)),
+            (&[("authorization", &*format!("Bearer {token}"))], json!({})),
             (&[], json!({"token": token})),
         ] {
             let mut client = socketio(node, brings).await;

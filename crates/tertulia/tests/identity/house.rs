@@ -53,9 +53,9 @@ impl House {
         &self.cluster.nodes[0]
     }
 
-    /// An account without a password, and a key of it.
+    /// An account without a password, a bot, and a key of it.
     pub async fn key(&self, name: &str) -> Key {
-        let account = self.people.create_account(&person(name), None, AccountKind::Person, false).await.unwrap();
+        let account = self.people.create_account(&person(name), None, AccountKind::Bot, false).await.unwrap();
         self.another_key(account.id).await
     }
 
