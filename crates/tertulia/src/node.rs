@@ -129,6 +129,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         node_name: config.node_name(),
         allowed_origins: config.allowed_origins.clone(),
         send_rate: config.send_rate,
+        request_rate: config.request_rate,
         sockets: limits::sockets(config),
         connections_per_address: config.connections_per_address,
         connect_rate: config.connect_rate,

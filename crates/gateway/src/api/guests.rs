@@ -16,7 +16,7 @@ pub(super) fn part() -> Part {
         .more("Names of guests are not unique. Keep the token: who brings it is the same guest again, on any node.")
         .body::<NewGuest>()
         .answers::<NewcomerShown>(StatusCode::CREATED, "A guest whom nobody has met before")
-        .refuses(&[Code::InvalidName, Code::Unauthorized]);
+        .refuses(&[Code::InvalidName, Code::NameTaken, Code::Unauthorized]);
     Part { name: "Guests", about: "People without an account.", routes: vec![enter] }
 }
 

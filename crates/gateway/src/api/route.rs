@@ -85,7 +85,7 @@ impl Route {
         for scheme in SCHEMES {
             self.operation = self.operation.security(SecurityRequirement::new(scheme, Vec::<String>::new()));
         }
-        self.refuses(&[Code::Unauthorized])
+        self.refuses(&[Code::Unauthorized, Code::NameTaken])
     }
 
     /// Something in the address.

@@ -66,7 +66,7 @@ pub(crate) fn status(code: Code) -> StatusCode {
         Code::HelloRequired | Code::Unauthorized => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::AlreadyWelcome | Code::NotJoined | Code::TooManyRooms | Code::NameTaken | Code::IdTaken => {
+        Code::AlreadyWelcome | Code::NotJoined | Code::TooManyRooms | Code::IdTaken | Code::NameTaken => {
             StatusCode::CONFLICT
         }
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
