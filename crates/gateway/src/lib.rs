@@ -31,3 +31,5 @@ pub use config::GatewayConfig;
 pub use metrics::GatewayMetrics;
 pub use networks::{Networks, NotANetwork};
 pub use node::{Gateway, Phase};
+#[cfg(any(test, fuzzing))]
+pub use socketio::fuzzing;

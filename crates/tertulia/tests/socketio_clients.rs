@@ -25,9 +25,9 @@ fn pages() -> String {
     format!("http://127.0.0.1:{}", free_port())
 }
 
-async fn cluster_open_to(pages: &str) -> Cluster {
+async fn cluster_open_to(pages: &str, count: usize) -> Cluster {
     let database = Postgres::shared().database();
-    Cluster::with(3, |number| options(PROGRAM, number, &database).with("TERTULIA_ALLOWED_ORIGINS", pages)).await
+    Cluster::with(count, |number| options(PROGRAM, number, &database).with("TERTULIA_ALLOWED_ORIGINS", pages)).await
 }
 
 fn urls(cluster: &Cluster) -> String {
@@ -61,10 +61,11 @@ async fn node_tests(files: &[&str], environment: &[(&str, &str)]) {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-const CONTRACT: [&str; 6] = [
+const CONTRACT: [&str; 7] = [
     "tutorial.test.mjs",
     "dialects.test.mjs",
     "python.test.mjs",
+    "history.test.mjs",
     "packets.test.mjs",
     "wire.test.mjs",
     "heartbeat.test.mjs",
@@ -79,15 +80,15 @@ async fn what_the_tests_expect_socket_io_s_own_server_does() {
 #[tokio::test]
 async fn unchanged_clients_are_at_home_on_three_nodes() {
     let pages = pages();
-    let cluster = cluster_open_to(&pages).await;
+    let cluster = cluster_open_to(&pages, 3).await;
     let files: Vec<&str> = CONTRACT.into_iter().chain(["examples.test.mjs"]).collect();
     node_tests(&files, &[("TERTULIA_URLS", &urls(&cluster)), ("TERTULIA_PAGES", &pages)]).await;
 }
 
-#[tokio::test]
-async fn all_kinds_of_clients_return_when_nodes_go() {
+/// Runs a file behind the front door of some nodes, which it may end.
+async fn behind_the_door(nodes: usize, file: &str) {
     let pages = pages();
-    let cluster = cluster_open_to(&pages).await;
+    let cluster = cluster_open_to(&pages, nodes).await;
     let proxy = HaProxy::before(&cluster.addresses()).await;
     let nodes: Vec<String> = cluster.nodes.iter().map(|node| node.pid().expect("it runs").to_string()).collect();
     let environment = [
@@ -97,5 +98,15 @@ async fn all_kinds_of_clients_return_when_nodes_go() {
         ("TERTULIA_PIDS", nodes.join(",")),
     ];
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    node_tests(&["cluster.test.mjs"], &environment).await;
+    node_tests(&[file], &environment).await;
+}
+
+#[tokio::test]
+async fn all_kinds_of_clients_return_when_nodes_go() {
+    behind_the_door(3, "cluster.test.mjs").await;
+}
+
+#[tokio::test]
+async fn clients_that_poll_return_when_a_node_leaves() {
+    behind_the_door(2, "drain.test.mjs").await;
 }

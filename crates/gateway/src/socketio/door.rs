@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Extension;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -16,11 +16,12 @@ use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use proto::FRAME_BYTES_MAX;
 use tokio::net::TcpStream;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::handshake::Values;
 use super::session::Session;
 use super::stream::Stream;
+use super::{over, poll};
 use crate::credentials::Doing;
 use crate::http::cors::Cors;
 use crate::http::page;
@@ -114,7 +115,7 @@ async fn pass(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Respons
             websocket(node, peer, session, request).await.map_err(No::Problem)
         }
         (Transport::Polling, Method::GET, None) => open(node, peer, request).await.map_err(No::Problem),
-        (Transport::Polling, Method::GET, Some(session)) => Ok(poll(node, peer, &session, request).await),
+        (Transport::Polling, Method::GET, Some(session)) => poll(peer, &session, request).await.map_err(No::Complaint),
         (Transport::Polling, Method::POST, Some(session)) => post(node, &session, request).await.map_err(No::Problem),
         (_, _, None) => Err(No::Complaint(Complaint::Method)),
         (_, _, Some(_)) => Err(No::Complaint(Complaint::Request)),
@@ -129,6 +130,7 @@ async fn websocket(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let response = handshake::switching(&request)?;
+    let polls = session.is_some();
     let session = match session {
         Some(session) => {
             handshake::keep_place(node, peer)?;
@@ -146,8 +148,8 @@ async fn websocket(
     *bare.uri_mut() = engines(request.uri());
     bare.extensions_mut().insert(session.clone());
     let (on_upgrade, place) = (hyper::upgrade::on(&mut request), peer.place.clone());
-    let (node, begin) = (node.clone(), begin(node.clone(), on_upgrade, session, place, bare));
-    node.tasks.spawn(begin);
+    let begin = begin(node.clone(), on_upgrade, session, place, bare, polls);
+    node.spawn(begin);
     Ok(response)
 }
 
@@ -157,6 +159,7 @@ async fn begin(
     session: Arc<Session>,
     place: Arc<crate::places::Place>,
     request: axum::http::Request<()>,
+    polls: bool,
 ) {
     let Ok(upgraded) = on_upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
@@ -164,9 +167,17 @@ async fn begin(
         return;
     };
     let Parts { io, read_buf, .. } = parts;
-    let stream = Stream::new(io.into_inner(), read_buf.to_vec(), session, place);
+    let (tcp, early) = (io.into_inner(), read_buf.to_vec());
+    drop(read_buf);
     // The engine goes on by itself, as long as the stream lasts.
-    let _ = Service::call(&mut node.engine.clone(), (stream, request)).await;
+    let mut engine = node.engine.clone();
+    let go_on = move |stream| drop(Service::call(&mut engine, (stream, request)));
+    if polls {
+        let of = session.clone();
+        over::walk(tcp, early, session, move |tcp, read| go_on(Stream::over(tcp, read, of, place))).await;
+    } else {
+        go_on(Stream::new(tcp, early, session, place));
+    }
 }
 
 /// The first poll of a new session. It only reads, as far as another page could gain by it: nobody else learns the session's number.
@@ -179,20 +190,16 @@ async fn open(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Respons
     let mut bare = Request::new(Body::empty());
     *bare.uri_mut() = engines(request.uri());
     bare.extensions_mut().insert(session);
-    Ok(ask(node, bare).await)
+    Ok(poll::ask(node, bare).await)
 }
 
 /// A poll: waits for something to say.
-async fn poll(node: &Arc<Node>, peer: &Peer, session: &Session, mut request: Request) -> Response {
-    session.heard();
+async fn poll(peer: &Peer, session: &Session, mut request: Request) -> Result<Response, Complaint> {
     peer.polls.store(true, Ordering::Relaxed);
     *request.uri_mut() = engines(request.uri());
-    let response = ask(node, request).await;
+    let response = poll::answer(session, request).await;
     peer.polls.store(false, Ordering::Relaxed);
-    let length = response.body().size_hint().exact().unwrap_or(0);
-    // Between two packets stands one byte more, so one is missing.
-    session.taken(length as usize + 1);
-    response
+    response.ok_or(Complaint::Session)
 }
 
 /// What a client has to say, once what it said before is done.
@@ -209,15 +216,7 @@ async fn post(node: &Arc<Node>, session: &Session, mut request: Request) -> Resu
             .with(header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
     *request.uri_mut() = engines(request.uri());
-    Ok(ask(node, request).await)
-}
-
-/// Asks the engine.
-async fn ask(node: &Node, request: Request) -> Response {
-    match node.engine.clone().oneshot(request).await {
-        Ok(response) => response.map(Body::new),
-        Err(never) => match never {},
-    }
+    Ok(poll::ask(node, request).await)
 }
 
 /// The same query at the path that the engine answers to.

@@ -68,8 +68,7 @@ impl Values {
 
     /// Who that is: whoever the token stands for, or what the request brought; else a new guest.
     pub(super) async fn known(&self, session: &Session) -> Result<Known, Refusal> {
-        let room = RoomName::parse(text(&self.room, "room")?.unwrap_or(ROOM))?;
-        let offset = offset(&self.server_offset)?;
+        let (room, offset) = self.place()?;
         let people = &session.node.people;
         let identity = match (text(&self.token, "token")?, session.bearer.as_deref()) {
             (Some(token), _) => people.recognize(Token::parse(token)?.reveal()).await?,
@@ -77,6 +76,12 @@ impl Values {
             (None, None) => people.guest(PersonName::parse(text(&self.username, "username")?.unwrap_or(NAME))?).await?,
         };
         Ok(Known { identity, room, offset })
+    }
+
+    /// Where, and up to where they have heard.
+    pub(super) fn place(&self) -> Result<(RoomName, Option<u64>), Refusal> {
+        let room = RoomName::parse(text(&self.room, "room")?.unwrap_or(ROOM))?;
+        Ok((room, offset(&self.server_offset)?))
     }
 }
 

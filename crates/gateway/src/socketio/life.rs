@@ -266,22 +266,21 @@ impl Guest {
     }
 }
 
-/// Closes the transport, never the namespace: a client that is told to leave that does not come back.
+/// Closes the transport, never the namespace: a client that is told to leave that does not come back. Nor does python-socketio when it hears
+/// the engine's word for closing: a WebSocket ends without it, and a poll is told that there is no such session.
 async fn part(session: &Arc<Session>, reason: &'static str) {
     let is_gone = matches!(reason, "client" | "lost" | "idle");
     let ended = async {
         // A poll takes what it finds and no more: what was acknowledged shall be read.
         session.until(|| is_gone || session.is_cut() || session.out().is_taken()).await;
-        // The engine's word for closing tells python-socketio never to come back: a WebSocket ends without it.
-        if session.streams.load(Ordering::Acquire) > 0 {
-            session.cut();
-        } else if let Some(socket) = session.set_socket(None) {
-            socket.close(DisconnectReason::ClosingServer);
-        }
-        session.until(|| session.streams.load(Ordering::Acquire) == 0).await;
+        session.cut();
+        session.until(|| !session.has_stream()).await;
     };
     let _ = tokio::time::timeout(FAREWELL, ended).await;
     session.cut();
+    if reason != "client" {
+        session.is_now_over();
+    }
     if let Some(socket) = session.set_socket(None) {
         socket.close(DisconnectReason::ClosingServer);
     }

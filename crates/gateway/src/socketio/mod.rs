@@ -6,13 +6,19 @@
 
 mod dialect;
 pub(crate) mod door;
+mod frames;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handshake;
 mod life;
 mod lines;
 mod on;
 mod out;
+mod over;
 mod packet;
 mod people;
+mod poll;
+mod pulse;
 mod replay;
 pub(crate) mod script;
 mod session;

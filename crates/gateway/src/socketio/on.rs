@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use store::Post;
 use uuid::Uuid;
 
-use super::dialect::{self, Ask, Dialect, People};
+use super::dialect::{self, Ask, Dialect, Form, People};
 use super::life::{After, Guest, Work};
 use super::{handshake, packet, people};
 use crate::refusal;
@@ -31,6 +31,35 @@ pub(super) struct Typing {
     shown: bool,
 }
 
+/// What is said, in whatever form.
+#[derive(Debug)]
+pub(super) struct Said<'a> {
+    pub(super) text: &'a str,
+    pub(super) name: Option<&'a str>,
+    /// The form to answer in, where it is an object.
+    pub(super) form: Option<Form>,
+}
+
+impl<'a> Said<'a> {
+    pub(super) fn of(said: &'a Value) -> Result<Self, Refusal> {
+        match said {
+            Value::String(text) => Ok(Self { text, name: None, form: None }),
+            Value::Object(object) => {
+                let (text, name, form) =
+                    dialect::read_object(object).ok_or_else(|| Refusal::field("message", "an object with a text"))?;
+                Ok(Self { text, name, form: Some(form) })
+            }
+            _ => Err(Refusal::field("message", "a string, or an object with a text")),
+        }
+    }
+}
+
+/// Refuses an event that means nothing here.
+pub(super) fn unknown(event: &str) -> Refusal {
+    let shown: String = event.chars().take(40).collect();
+    Refusal::new(Code::UnknownType, format!("no event is called `{shown}`"))
+}
+
 impl Guest {
     /// Does what an event asks, now or as work that takes its time. `packet` is the whole of it.
     pub(super) fn on(
@@ -40,11 +69,7 @@ impl Guest {
         ack: Option<u64>,
         packet: &Str,
     ) -> Result<Option<Work>, Refusal> {
-        let Some(ask) = Ask::of(event) else {
-            let shown: String = event.chars().take(40).collect();
-            return Err(Refusal::new(Code::UnknownType, format!("no event is called `{shown}`")));
-        };
-        match ask {
+        match Ask::of(event).ok_or_else(|| unknown(event))? {
             Ask::Say(dialect) => self.say(dialect, arguments, ack, packet),
             Ask::Add(dialect, people) => self.add(dialect, people, arguments, packet),
             Ask::Typing(begins) => self.typing(begins).map(|()| None),
@@ -82,15 +107,7 @@ impl Guest {
         packet: &Str,
     ) -> Result<Option<Work>, Refusal> {
         let said: Value = read(arguments.first(), "the text")?;
-        let (text, name, form) = match &said {
-            Value::String(text) => (text.as_str(), None, None),
-            Value::Object(object) => {
-                let (text, name, form) =
-                    dialect::read_object(object).ok_or_else(|| Refusal::field("message", "an object with a text"))?;
-                (text, name, Some(form))
-            }
-            _ => return Err(Refusal::field("message", "a string, or an object with a text")),
-        };
+        let Said { text, name, form } = Said::of(&said)?;
         let text = Text::parse(text)?;
         if let Some(name) = name
             && let Some(work) = self.call(name, packet)?
@@ -98,7 +115,7 @@ impl Guest {
             return Ok(Some(work));
         }
         // An object answers objects only where the dialect has no form of its own.
-        let form = form.filter(|_| dialect.form == dialect::Form::Text);
+        let form = form.filter(|_| dialect.form == Form::Text);
         self.session.out().voice.speaks(dialect, form);
         let room = self.here()?.clone();
         let id = match arguments.get(1) {
@@ -238,7 +255,7 @@ fn text_of(argument: Option<&&RawValue>, name: &str) -> Result<String, Refusal> 
 }
 
 /// A client's own key for a message: whatever JSON it is, by its text.
-fn key_of(key: &RawValue) -> Result<String, Refusal> {
+pub(super) fn key_of(key: &RawValue) -> Result<String, Refusal> {
     let key = match serde_json::from_str(key.get()) {
         Ok(Value::String(key)) => key,
         Ok(Value::Number(key)) => key.to_string(),

@@ -16,6 +16,9 @@ use super::session::Attached;
 /// would be lost on the way to a WebSocket.
 const UNDER_WAY: usize = 64 * 1024;
 const UNDER_WAY_POLLING: usize = 24 * 1024;
+/// Packets under way in the engine that a poll may find. python-socketio reads sixteen in one answer and hangs up on more; two places are
+/// the engine's own.
+const POLLED: usize = 14;
 /// What the transports add to a packet at least.
 const AROUND: usize = 2;
 
@@ -28,6 +31,7 @@ pub(super) struct Out {
     /// Bytes that wait, by kind.
     bytes: [usize; 3],
     under_way: usize,
+    polled: usize,
     /// Why it ends, once that is decided: nothing more is taken.
     pub(super) end: Option<&'static str>,
 }
@@ -58,6 +62,11 @@ impl Out {
         self.bytes[kind as usize] += bytes;
         self.waiting.push_back(Waiting { packet, kind });
         bytes
+    }
+
+    /// Notes that a poll has taken packets.
+    pub(super) fn polled(&mut self, packets: usize) {
+        self.polled = self.polled.saturating_sub(packets);
     }
 
     /// Notes that the client has taken bytes, and hands on what waits; says how many bytes less wait.
@@ -98,12 +107,10 @@ impl Out {
 
     fn hand_on(&mut self, packet: &Str) -> bool {
         let Some(socket) = self.socket.clone() else { return false };
-        let bound = match socket.transport_type() {
-            TransportType::Websocket => UNDER_WAY,
-            TransportType::Polling => UNDER_WAY_POLLING,
-        };
+        let polls = socket.transport_type() == TransportType::Polling;
+        let bound = if polls { UNDER_WAY_POLLING } else { UNDER_WAY };
         let bytes = packet.len() + AROUND;
-        if self.under_way > 0 && self.under_way + bytes > bound {
+        if self.under_way > 0 && (self.under_way + bytes > bound || (polls && self.polled >= POLLED)) {
             return false;
         }
         // The engine's own: a ping, a close, and what lets a poll go when the session is upgraded.
@@ -114,6 +121,7 @@ impl Out {
         };
         place.emit(packet.clone());
         self.under_way += bytes;
+        self.polled += usize::from(polls);
         true
     }
 }

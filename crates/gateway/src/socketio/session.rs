@@ -17,6 +17,7 @@ use super::dialect::{self, Voice};
 use super::handshake::Values;
 use super::out::{Kind, Out};
 use super::packet::{self, Told};
+use super::pulse::Pulse;
 use crate::limits::AddressSlot;
 use crate::node::Node;
 use crate::recognized::Recognized;
@@ -60,12 +61,15 @@ pub(crate) struct Session {
     /// Whether it is among the people who are counted.
     pub(super) is_counted: AtomicBool,
     /// WebSockets that carry it, whether there ever was one, and whether they are to end, whatever is under way.
-    pub(super) streams: AtomicUsize,
+    streams: AtomicUsize,
     pub(super) had_stream: AtomicBool,
     cut: AtomicBool,
-    /// Seconds on the node's clock at which it began, was last heard, and its end was decided.
+    /// Whether some WebSocket is to take over from polling, and whether there is nothing more to poll for.
+    way_claimed: AtomicBool,
+    over: AtomicBool,
+    pub(super) pulse: Pulse,
+    /// Seconds on the node's clock at which it began, and its end was decided.
     pub(super) began_at: u32,
-    pub(super) heard_at: AtomicU32,
     pub(super) ended_at: AtomicU32,
     _slot: AddressSlot,
 }
@@ -101,8 +105,10 @@ impl Session {
             streams: AtomicUsize::new(0),
             had_stream: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            way_claimed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            pulse: Pulse::new(now),
             began_at: now,
-            heard_at: AtomicU32::new(now),
             ended_at: AtomicU32::new(u32::MAX),
             _slot: slot,
         })
@@ -153,9 +159,15 @@ impl Session {
         self.tell();
     }
 
+    /// A poll has taken bytes, which are so many packets.
+    pub(super) fn polled(&self, bytes: usize, packets: usize) {
+        self.out().polled(packets);
+        self.taken(bytes);
+    }
+
     /// Something came from the client.
     pub(super) fn heard(&self) {
-        self.heard_at.store(self.node.connections.now(), Ordering::Relaxed);
+        self.pulse.heard(self.node.connections.now());
     }
 
     /// A packet came.
@@ -271,6 +283,38 @@ impl Session {
 
     pub(super) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
+    }
+
+    /// A WebSocket carries it from now on, or one is gone.
+    pub(super) fn stream_begins(&self) {
+        self.streams.fetch_add(1, Ordering::AcqRel);
+        self.had_stream.store(true, Ordering::Release);
+        self.heard();
+        self.tell();
+    }
+
+    pub(super) fn stream_ends(&self) {
+        self.streams.fetch_sub(1, Ordering::AcqRel);
+        self.tell();
+    }
+
+    pub(super) fn has_stream(&self) -> bool {
+        self.streams.load(Ordering::Acquire) > 0
+    }
+
+    /// Claims the way from polling to a WebSocket, or gives it free; `false` if that was so.
+    pub(super) fn claim_way(&self, claim: bool) -> bool {
+        self.way_claimed.swap(claim, Ordering::AcqRel) != claim
+    }
+
+    /// There is nothing more to poll for.
+    pub(super) fn is_now_over(&self) {
+        self.over.store(true, Ordering::Release);
+        self.tell();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     /// Asks the task to close once everything accepted is acknowledged; nothing more is accepted.

@@ -1,61 +1,66 @@
 //! The TCP stream under a session's WebSocket.
 //!
 //! The engine reads and writes it; here it is counted, held back while the session has enough to do, and cut when its end has come,
-//! whatever the engine is waiting for.
+//! whatever the engine is waiting for. Questions whether somebody is there are put between the engine's frames.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
-use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::frames::{self, PING, Written};
+use super::over;
 use super::session::Session;
 use crate::places::Place;
-
-/// How soon the system asks after a silent peer, how often, and how many times before it gives up: within 15 s in all.
-const ASK_AFTER: Duration = Duration::from_secs(5);
-const ASK_EVERY: Duration = Duration::from_secs(3);
-const ASK_TIMES: u32 = 3;
 
 pub(super) struct Stream {
     tcp: TcpStream,
     /// What came with the handshake.
     early: Vec<u8>,
     session: Arc<Session>,
-    /// Whether the system watches over it more closely.
-    watched: bool,
+    written: Written,
+    /// Bytes of the engine's that are not to be heard, and of a question that is under way.
+    unheard: usize,
+    question: Vec<u8>,
     _place: Arc<Place>,
 }
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, early: Vec<u8>, session: Arc<Session>, place: Arc<Place>) -> Self {
-        session.streams.fetch_add(1, Ordering::AcqRel);
-        session.had_stream.store(true, Ordering::Release);
-        Self { tcp, early, session, watched: false, _place: place }
+        session.stream_begins();
+        let (written, question) = (Written::default(), Vec::new());
+        Self { tcp, early, session, written, unheard: 0, question, _place: place }
     }
-}
 
-/// Others are told within 15 s that somebody who is counted was lost; the engine's pings would take longer to notice.
-fn watch(tcp: &TcpStream) -> io::Result<()> {
-    sockopt::set_tcp_keepidle(tcp, ASK_AFTER)?;
-    sockopt::set_tcp_keepintvl(tcp, ASK_EVERY)?;
-    sockopt::set_tcp_keepcnt(tcp, ASK_TIMES)?;
-    sockopt::set_socket_keepalive(tcp, true)?;
-    // The same for what was written and is not taken.
-    #[cfg(target_os = "linux")]
-    sockopt::set_tcp_user_timeout(tcp, (ASK_AFTER + ASK_EVERY * ASK_TIMES).as_millis() as u32)?;
-    Ok(())
+    /// The same, after the way from polling was walked: what was read of that was answered.
+    pub(super) fn over(tcp: TcpStream, early: Vec<u8>, session: Arc<Session>, place: Arc<Place>) -> Self {
+        let mut stream = Self::new(tcp, early, session, place);
+        stream.unheard = over::ANSWER_BYTES;
+        stream
+    }
+
+    /// Asks whether somebody is there, if that is wanted and can be done at once.
+    fn ask(&mut self) {
+        if !self.written.is_between() {
+            return;
+        }
+        if self.question.is_empty() && self.session.pulse.takes_question() {
+            self.question = frames::short(PING, b"");
+        }
+        if !self.question.is_empty() {
+            // Without waiting: to wait for room is the writer's.
+            let asked = self.tcp.try_write(&self.question).unwrap_or(0);
+            self.question.drain(..asked);
+        }
+    }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.session.streams.fetch_sub(1, Ordering::AcqRel);
-        self.session.tell();
+        self.session.stream_ends();
     }
 }
 
@@ -67,6 +72,7 @@ impl AsyncRead for Stream {
         if this.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        this.ask();
         if this.session.holds_back() {
             return Poll::Pending;
         }
@@ -91,17 +97,20 @@ impl AsyncWrite for Stream {
         if this.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if !this.watched && this.session.is_counted.load(Ordering::Relaxed) {
-            this.watched = true;
-            if let Err(error) = watch(&this.tcp) {
-                tracing::debug!(%error, "a counted session is not watched more closely");
-            }
+        if this.unheard > 0 {
+            let length = this.unheard.min(bytes.len());
+            this.unheard -= length;
+            return Poll::Ready(Ok(length));
         }
-        let written = Pin::new(&mut this.tcp).poll_write(task, bytes);
-        if let Poll::Ready(Ok(length)) = written {
-            this.session.taken(length);
+        while !this.question.is_empty() && this.written.is_between() {
+            let asked = ready!(Pin::new(&mut this.tcp).poll_write(task, &this.question))?;
+            this.question.drain(..asked);
         }
-        written
+        let length = ready!(Pin::new(&mut this.tcp).poll_write(task, bytes))?;
+        this.written.wrote(&bytes[..length]);
+        this.session.pulse.wrote(length);
+        this.session.taken(length);
+        Poll::Ready(Ok(length))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {

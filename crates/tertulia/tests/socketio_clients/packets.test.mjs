@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { Stage } from '../../../../web/tests/stage.mjs';
 import { connected, everybodyLeaves, fresh, guest, hears, isTertulia, Line, numbers, person, plain, texts, until, URLS, WAYS } from './people.mjs';
 
@@ -86,39 +85,6 @@ test('a thousand sockets hear the same', async () => {
   for (const one of people) await hears(one, 15);
   for (const [i, one] of people.entries()) assert.deepEqual(one.heard, people[i % 20].heard);
   assert.deepEqual(people.flatMap(({ reasons }) => reasons), []);
-});
-
-describe('a long history', () => {
-  for (const [way, options] of Object.entries(WAYS)) {
-    test(`of 10 000 reaches a slow reader whole, while others talk, by ${way}`, async () => {
-      const room = fresh();
-      const writer = plain(URLS[1], { auth: { username: 'Ben', room }, ...WAYS.WebSocket });
-      await connected(writer);
-      const text = (i) => `number ${i} ${'x'.repeat(900)}`;
-      const say = (i) => new Promise((resolve) => writer.socket.emit('chat message', text(i), `key-${i}`, resolve));
-      for (let i = 0; i < 10_000; i += 1000) await Promise.all(Array.from({ length: 1000 }, (_, j) => say(i + j + 1)));
-
-      const line = guest(await Line.to(new URL(URLS[0])));
-      const ana = person(line.url, 'Ana', room, options);
-      await connected(ana);
-      await hears(ana, 1);
-      line.hush();
-      for (let i = 10_001; i <= 10_100; i += 1) await say(i);
-      while (ana.heard.length < 10_100) {
-        line.speak();
-        const before = ana.heard.length;
-        await until('more is heard', () => ana.heard.length > before);
-        const more = Math.min(10_100, ana.heard.length + 500);
-        await hears(ana, more);
-        line.hush();
-        await pause(10); // slow, but not dead
-      }
-      line.speak();
-      assert.deepEqual(ana.heard.map(([, offset]) => Number(offset)), Array.from({ length: 10_100 }, (_, i) => i + 1));
-      assert.ok(ana.heard.every(([said], i) => said === text(i + 1)));
-      assert.deepEqual(ana.reasons, []);
-    });
-  }
 });
 
 describe('a page of a strange origin', () => {
