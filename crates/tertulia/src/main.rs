@@ -57,7 +57,7 @@ fn start_logging(Asked { command, settings }: &Asked) {
     match command {
         Command::Serve(_) => logging::start(config.log_format, &config.log),
         Command::Doctor(_) | Command::Config(_) | Command::Health(_) => {}
-        Command::Migrate(_) | Command::Export(_) | Command::Import(_) => {
+        Command::Migrate(_) | Command::Export(_) | Command::Import(_) | Command::Accounts(_) => {
             let format = if config.log_format == LogFormat::Auto { LogFormat::Human } else { config.log_format };
             logging::start(format, if is_default { "warn" } else { &config.log });
         }
@@ -91,6 +91,7 @@ async fn carry_out(Asked { command, settings }: Asked) -> Result<ExitCode, Start
         Command::Config(config) => commands::config::run(&config, &settings)?,
         Command::Export(asked) => commands::export::run(&asked).await?,
         Command::Import(asked) => commands::import::run(&asked).await?,
+        Command::Accounts(asked) => commands::accounts::run(&asked).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use bus::{Bus, BusError};
 use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
 use people::{People, PeopleConfig};
-use proto::RoomName;
+use proto::{Refusal, RoomName};
 use roomlog::{LaneConfig, RoomLog};
 use store::{Store, StoreError, StoreView};
 
@@ -52,6 +52,8 @@ pub(crate) enum StartError {
     Write { name: PathBuf, error: io::Error },
     #[error("{} cannot be read: {error}", .name.display())]
     Read { name: PathBuf, error: io::Error },
+    #[error("{}", .0.detail)]
+    Refused(#[from] Refusal),
     #[error("there is no room {0} here")]
     NoSuchRoom(RoomName),
     #[error("{} {why}", .name.display())]
@@ -105,7 +107,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let metrics = Metrics::of_node(&config.node_name())?;
     let (tracer, traces) = otlp::start(config, metrics.traces)?;
     let open::Opened { rooms: store, accounts } = open::store(config, metrics.store).await?;
-    let (bus, commons, events) = open::bus(config, metrics.bus)?;
+    let open::Carrier { bus, commons, events } = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
         Some(secret) => secret.clone(),

@@ -76,8 +76,8 @@ pub(super) async fn take(shared: &Shared, key: &str, pace: Pace) -> Result<(), D
         vec![script.into(), 1.into(), name.clone().into(), i64::from(pace.burst.max(1)).into(), every.into()]
     };
     let (known, whole) = (arguments(&shared.paces.sha1), arguments(SCRIPT));
-    let excess = ask(shared, |client| async move {
-        match client.custom(on_key("EVALSHA", &known), known).await {
+    let excess = ask::<i64, _>(shared, |client| async move {
+        match client.custom::<i64, _>(on_key("EVALSHA", &known), known).await {
             Err(error) if error.details().starts_with("NOSCRIPT") => client.custom(on_key("EVAL", &whole), whole).await,
             answer => answer,
         }
