@@ -72,10 +72,15 @@ impl Daemon {
 
     /// Sends a signal to the program and all its children.
     pub fn signal_family(&self, name: &str) {
+        signal(name, &self.family());
+    }
+
+    /// The process ids of the program and all its children.
+    pub fn family(&self) -> Vec<u32> {
         let mut family = vec![self.pid];
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
         family.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
-        signal(name, &family);
+        family
     }
 
     /// Ends it by another signal and waits until it is gone.
