@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Chaos(Chaos),
     /// Watches a running cluster from outside, while somebody breaks it or deploys over it, and checks the same.
     Watch(Watch),
+    /// Starts a node, and Socket.IO's own server on Node.js, one after the other, and tells what a socket and a delivery cost each.
+    Socketio(Socketio),
 }
 
 #[derive(Subcommand)]
@@ -236,6 +238,49 @@ pub(crate) struct Talk {
     /// Messages a second and writer.
     #[arg(long, default_value_t = 10.0)]
     pub(crate) rate: f64,
+}
+
+#[derive(Args)]
+pub(crate) struct Socketio {
+    /// A node's program; several are measured beside one another. Without it the `tertulia` beside this program.
+    #[arg(long = "node")]
+    pub(crate) nodes: Vec<PathBuf>,
+
+    /// How often each is started and measured; medians are told.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) rounds: u8,
+
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) seconds: u64,
+
+    /// Sockets that join and say nothing.
+    #[arg(long, default_value_t = 2000)]
+    pub(crate) idle: usize,
+
+    /// Rooms that these are spread over.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) rooms: usize,
+
+    /// Sockets that listen while one in their room speaks.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) readers: usize,
+
+    /// Messages that it has under way in a busy room.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) in_flight: usize,
+
+    /// Messages a second in a quiet room.
+    #[arg(long, default_value_t = 20.0)]
+    pub(crate) rate: f64,
+
+    /// Bytes of a message's text.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) bytes: usize,
+
+    /// A file for the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// Where the verdict goes besides the terminal.

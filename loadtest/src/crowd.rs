@@ -16,7 +16,7 @@ use crate::tally::Tally;
 use crate::witness::Witness;
 
 /// Guests who come in at the same time, before a measurement begins.
-const AT_ONCE: usize = 64;
+pub(crate) const AT_ONCE: usize = 64;
 
 /// Rooms that no other run has used.
 pub(crate) struct Rooms {
@@ -84,6 +84,11 @@ impl Audience {
         for (listener, door) in listeners {
             tasks.spawn(listener.listen(door, tally.clone()));
         }
+        Self::new(tasks, witnesses)
+    }
+
+    /// Some tasks, and the witness of each with its room's number.
+    pub(crate) fn new(tasks: JoinSet<()>, witnesses: Vec<(usize, Arc<Mutex<Witness>>)>) -> Self {
         Self { _tasks: tasks, witnesses }
     }
 

@@ -49,13 +49,21 @@ impl Door {
         if !address.ip().is_loopback() {
             return Err(wrong("load goes to this machine only"));
         }
+        Ok(Self::new(address, path, "Sec-WebSocket-Protocol: tertulia.v1\r\n"))
+    }
+
+    /// The door for Socket.IO of a server on this machine.
+    pub(crate) fn socketio(address: SocketAddr) -> Self {
+        Self::new(address, "socket.io/?EIO=4&transport=websocket", "")
+    }
+
+    fn new(address: SocketAddr, path: &str, headers: &str) -> Self {
         // The key may be the same for all: it only shows that the other side speaks WebSocket.
         let request = format!(
-            "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Protocol: tertulia.v1\r\n\r\n"
+            "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
-        Ok(Self { address, request })
+        Self { address, request }
     }
 
     /// All doors of a run, in the order given.

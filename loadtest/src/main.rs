@@ -18,6 +18,7 @@ mod progress;
 mod report;
 mod scan;
 mod scenario;
+mod socketio;
 mod speaker;
 mod tally;
 mod wire;
@@ -28,7 +29,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use args::{Command, Program, Scenario};
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Measure(scenario) => measure(&scenario).map(|()| true),
         Command::Chaos(chaos) => judged(chaos::run(&chaos)),
         Command::Watch(watch) => judged(chaos::watch(&watch)),
+        Command::Socketio(socketio) => alone(socketio::run(&socketio)),
     };
     match held {
         Ok(true) => ExitCode::SUCCESS,
@@ -49,9 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(scenario: &Scenario) -> io::Result<()> {
-    // One thread: a client that wakes itself on other cores takes from the node what it wants to measure.
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(async {
+    let report = alone(async {
         match scenario {
             Scenario::IdleAck(common) => scenario::idle_ack::run(common).await,
             Scenario::Durable(durable) => scenario::durable::run(durable).await,
@@ -63,10 +63,18 @@ fn measure(scenario: &Scenario) -> io::Result<()> {
     report.tell(scenario.common())
 }
 
+/// On one thread: a client that wakes itself on other cores takes from the node what it wants to measure.
+fn alone<T>(run: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    finished(&Builder::new_current_thread().enable_all().build()?, run)
+}
+
+/// On several threads: starting and stopping servers waits.
 fn judged(run: impl Future<Output = io::Result<bool>>) -> io::Result<bool> {
-    // Several threads: starting and stopping servers waits.
-    let runtime = Builder::new_multi_thread().enable_all().build()?;
-    // The means to start and break a cluster are those of tests, and fail like tests: that is no verdict.
+    finished(&Builder::new_multi_thread().enable_all().build()?, run)
+}
+
+/// The means to start and break a cluster are those of tests, and fail like tests: that is no verdict.
+fn finished<T>(runtime: &Runtime, run: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(|| runtime.block_on(run)))
         .unwrap_or_else(|_| Err(io::Error::other("the run could not be finished, so there is no verdict")))
 }

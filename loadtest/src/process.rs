@@ -33,18 +33,23 @@ pub(crate) fn resident(pids: &[u32]) -> io::Result<u64> {
 /// Time of the measured processes and of ourselves since a moment.
 #[derive(Debug)]
 pub(crate) struct CpuWatch {
-    pids: Vec<u32>,
-    theirs: Duration,
+    theirs: Vec<(u32, Duration)>,
     ours: Duration,
 }
 
 impl CpuWatch {
     pub(crate) fn start(pids: &[u32]) -> io::Result<Self> {
-        Ok(Self { pids: pids.to_vec(), theirs: cpu(pids)?, ours: cpu(&[std::process::id()])? })
+        let theirs = pids.iter().map(|pid| Ok((*pid, cpu(&[*pid])?))).collect::<io::Result<_>>()?;
+        Ok(Self { theirs, ours: cpu(&[std::process::id()])? })
     }
 
     pub(crate) fn theirs(&self) -> io::Result<Duration> {
-        Ok(cpu(&self.pids)? - self.theirs)
+        self.theirs.iter().map(|(pid, before)| Ok(cpu(&[*pid])? - *before)).sum()
+    }
+
+    /// The same of those processes that are still there: some that a database starts end by themselves.
+    pub(crate) fn theirs_left(&self) -> Duration {
+        self.theirs.iter().filter_map(|(pid, before)| Some(cpu(&[*pid]).ok()?.saturating_sub(*before))).sum()
     }
 
     pub(crate) fn ours(&self) -> io::Result<Duration> {

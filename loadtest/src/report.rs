@@ -51,7 +51,7 @@ impl Report {
 }
 
 /// As many digits as mean something.
-fn shown(value: f64) -> String {
+pub(crate) fn shown(value: f64) -> String {
     let decimals = match value.abs() {
         large if large >= 100.0 || value.fract() == 0.0 => 0,
         small if small < 1.0 => 3,

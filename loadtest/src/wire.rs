@@ -25,18 +25,24 @@ pub(crate) struct Wire {
     stream: TcpStream,
     /// The beginning of a frame whose end has not come.
     partial: Vec<u8>,
+    /// Whether that came along with the handshake, so that whole frames may be in it.
+    early: bool,
 }
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream, early: Vec<u8>) -> Self {
-        Self { stream, partial: early }
+        Self { stream, early: !early.is_empty(), partial: early }
     }
 
     /// Waits for something to read and shows every whole text to `take`. An end is an error, whoever made it.
     pub(crate) async fn read(&mut self, take: &mut impl FnMut(&[u8])) -> io::Result<()> {
-        self.stream.readable().await?;
+        let early = std::mem::take(&mut self.early);
+        if !early {
+            self.stream.readable().await?;
+        }
         let pinged = SCRATCH.with_borrow_mut(|scratch| {
             let read = match self.stream.try_read(scratch) {
+                _ if early => 0,
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),

@@ -211,6 +211,11 @@ impl Postgres {
         self.daemon.as_ref().map(Daemon::pid)
     }
 
+    /// The process ids of the running server and all its children.
+    pub fn family(&self) -> Vec<u32> {
+        self.daemon.as_ref().map(Daemon::family).unwrap_or_default()
+    }
+
     fn data(&self) -> String {
         self.folder.path().join("data").to_string_lossy().into_owned()
     }

@@ -86,7 +86,8 @@ impl Daemon {
         signal(name, &self.family());
     }
 
-    fn family(&self) -> Vec<u32> {
+    /// The process ids of the program and all its children.
+    pub fn family(&self) -> Vec<u32> {
         let mut family = vec![self.pid];
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
         family.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));

@@ -85,6 +85,11 @@ impl Redis {
         format!("redis://{}", self.address())
     }
 
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Daemon::pid)
+    }
+
     /// Kills the server: its connections break, its memory is gone.
     pub fn stop(&mut self) {
         self.server = None;

@@ -43,6 +43,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Packets in the engine's buffer. What waits for longer waits in the session, counted.
 const BUFFER: usize = 32;
 
+/// Bytes that the engine reads at once from a WebSocket. It holds a buffer of that size for each, and what people say is short.
+const READ_BYTES: usize = 512;
+
 /// The engine, as the doors call it.
 pub(crate) type Engine = EngineIoService<Handler>;
 
@@ -56,6 +59,7 @@ pub(crate) fn engine() -> Engine {
         .ping_interval(PING_INTERVAL)
         .ping_timeout(PING_TIMEOUT)
         .max_buffer_size(BUFFER)
+        .ws_read_buffer_size(READ_BYTES)
         .max_payload(FRAME_BYTES_MAX as u64)
         .ws_max_message_size(FRAME_BYTES_MAX)
         .ws_max_frame_size(FRAME_BYTES_MAX)

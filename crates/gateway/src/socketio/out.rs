@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use engineioxide::{Socket, Str, TransportType};
 
+use super::BUFFER;
 use super::dialect::Voice;
 use super::session::Attached;
 
@@ -19,6 +20,8 @@ const UNDER_WAY_POLLING: usize = 24 * 1024;
 /// Packets under way in the engine that a poll may find. python-socketio reads sixteen in one answer and hangs up on more; two places are
 /// the engine's own.
 const POLLED: usize = 14;
+/// Packets that find a place in the engine's buffer without a look, the engine's own too.
+const SURELY: usize = BUFFER / 2;
 /// What the transports add to a packet at least.
 const AROUND: usize = 2;
 
@@ -32,6 +35,8 @@ pub(super) struct Out {
     bytes: [usize; 3],
     under_way: usize,
     polled: usize,
+    /// Packets handed on since nothing was under way.
+    handed: usize,
     /// Why it ends, once that is decided: nothing more is taken.
     pub(super) end: Option<&'static str>,
 }
@@ -106,20 +111,30 @@ impl Out {
     }
 
     fn hand_on(&mut self, packet: &Str) -> bool {
-        let Some(socket) = self.socket.clone() else { return false };
+        let Some(socket) = &self.socket else { return false };
         let polls = socket.transport_type() == TransportType::Polling;
         let bound = if polls { UNDER_WAY_POLLING } else { UNDER_WAY };
         let bytes = packet.len() + AROUND;
         if self.under_way > 0 && (self.under_way + bytes > bound || (polls && self.polled >= POLLED)) {
             return false;
         }
-        // The engine's own: a ping, a close, and what lets a poll go when the session is upgraded.
-        let (Ok(place), Ok(_ping), Ok(_close), Ok(_upgrade)) =
-            (socket.reserve(), socket.reserve(), socket.reserve(), socket.reserve())
-        else {
-            return false;
-        };
-        place.emit(packet.clone());
+        if self.under_way == 0 {
+            self.handed = 0;
+        }
+        if self.handed < SURELY {
+            if socket.emit(packet.clone()).is_err() {
+                return false;
+            }
+        } else {
+            // The engine's own: a ping, a close, and what lets a poll go when the session is upgraded.
+            let (Ok(place), Ok(_ping), Ok(_close), Ok(_upgrade)) =
+                (socket.reserve(), socket.reserve(), socket.reserve(), socket.reserve())
+            else {
+                return false;
+            };
+            place.emit(packet.clone());
+        }
+        self.handed += 1;
         self.under_way += bytes;
         self.polled += usize::from(polls);
         true

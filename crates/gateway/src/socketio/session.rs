@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 
 use engineioxide::{ProtocolVersion, Socket, Str, TransportType};
 use futures_util::task::AtomicWaker;
@@ -52,6 +52,8 @@ pub(crate) struct Session {
     /// Word that more may be read, that less waits, or that a WebSocket is gone.
     pub(super) moved: Notify,
     pub(super) reader: AtomicWaker,
+    /// Whether the reader waits for leave to read, and not only for the client.
+    held_back: AtomicBool,
     pub(super) writer: AtomicWaker,
     sends_waiting: AtomicU32,
     /// Why it is asked to go, if it is.
@@ -97,6 +99,7 @@ impl Session {
             nudge: Notify::new(),
             moved: Notify::new(),
             reader: AtomicWaker::new(),
+            held_back: AtomicBool::new(false),
             writer: AtomicWaker::new(),
             sends_waiting: AtomicU32::new(0),
             going: AtomicU8::new(Going::No as u8),
@@ -142,7 +145,10 @@ impl Session {
     }
 
     pub(super) fn push(&self, out: &mut Out, packet: Str, kind: Kind) {
-        self.node.metrics.backlog_bytes.add(out.push(packet, kind) as i64);
+        let more = out.push(packet, kind);
+        if more > 0 {
+            self.node.metrics.backlog_bytes.add(more as i64);
+        }
     }
 
     /// Refuses something: an `error` event, and no acknowledgement.
@@ -155,7 +161,9 @@ impl Session {
     pub(super) fn taken(&self, bytes: usize) {
         self.node.metrics.sent_bytes.inc_by(bytes as u64);
         let less = self.out().taken(bytes);
-        self.node.metrics.backlog_bytes.sub(less as i64);
+        if less > 0 {
+            self.node.metrics.backlog_bytes.sub(less as i64);
+        }
         self.tell();
     }
 
@@ -214,10 +222,16 @@ impl Session {
         out.end.is_none() && out.bytes(Kind::Answer) < ANSWERS_BYTES && self.inbox.lock().bytes < INBOX_BYTES
     }
 
-    /// Whether its WebSocket is to wait. Not on the way from polling: until that is done, what waits cannot be taken.
+    /// Whether its WebSocket is to wait, to be woken when that changes. Not on the way from polling: until that is done, what waits
+    /// cannot be taken.
     pub(super) fn holds_back(&self) -> bool {
+        // Before the look, so that whoever changes what is seen there knows that it is awaited.
+        self.held_back.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         let is_over = self.out().socket.as_ref().is_some_and(|it| it.transport_type() == TransportType::Websocket);
-        is_over && !self.may_read() && self.ending().is_none()
+        let holds = is_over && !self.may_read() && self.ending().is_none();
+        self.held_back.store(holds, Ordering::Relaxed);
+        holds
     }
 
     /// Waits until a replay may write on.
@@ -244,7 +258,10 @@ impl Session {
 
     /// Tells whoever waits for it that something has moved.
     pub(super) fn tell(&self) {
-        self.reader.wake();
+        fence(Ordering::SeqCst);
+        if self.held_back.load(Ordering::Relaxed) {
+            self.reader.wake();
+        }
         self.moved.notify_waiters();
     }
 
