@@ -87,6 +87,7 @@ async fn alone_on_a_file_all_that_can_happen_to_a_task_happens() {
         ends.map(|ending| crew.ended(ending) as u64) == [3, 5, 4, 3, 0, 0, 0]
     })
     .await;
+    assert_eq!(crew.metric("tertulia_tasks_buried_total{kind=\"obey\"}"), 5.0);
     eventually("the dead are shown", async || crew.metric("tertulia_tasks_dead{kind=\"obey\"}") == 4.0).await;
     crew.workers.close(DEADLINE).await;
 }

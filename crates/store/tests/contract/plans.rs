@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Above, Archive, Post, Restoration, Store};
+use store::{Above, Archive, Claim, Post, Restoration, Store, Task, Tasks, Webhooks};
 use testkit::postgres::Postgres;
 
 use crate::house::*;
@@ -36,6 +36,61 @@ async fn a_plan_made_among_quiet_rooms_stays_right_when_one_fills() {
     // Each of 2,000 retries reads its own row, each page its own. Reading the room for each would be millions.
     let read = rows_read(server, database, 5000).await;
     assert!(read < 10_000, "{read} rows read");
+}
+
+/// A year's dead letters, as many done and remembered, and what is due tomorrow: none of it is in the way of what is due now.
+const OTHER_TASKS: &str = "
+    INSERT INTO tasks (id, kind, key, payload, created_at, due_at, dead_at, done_at)
+    SELECT gen_random_uuid(), 'webhook', n::text, '{}', now(), now() + (n % 3 - 1) * interval '1 day',
+        CASE WHEN n % 3 = 0 THEN now() END, CASE WHEN n % 3 = 1 THEN now() END
+    FROM generate_series(1, 9000) n;
+    INSERT INTO webhooks SELECT 'quiet-' || n, gen_random_uuid(), 'out', 'bell', NULL, '', 7, gen_random_uuid(), now(), NULL
+    FROM generate_series(1, 3000) n;
+    ANALYZE";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_found_by_index_among_many_that_are_not_due() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let store = postgres(&url).await;
+    server.execute(database, OTHER_TASKS);
+    // Those of yesterday are due, and out of the way of what follows.
+    server.execute(database, "UPDATE tasks SET due_at = now() + interval '1 day' WHERE due_at <= now(); ANALYZE tasks");
+    let bell = crate::webhooks::hook("busy", 1, store::Events::ALL);
+    store.add_webhook(&bell).await.unwrap();
+    for round in 0..10 {
+        let batch: Vec<Post> = (0..100).map(|n| post("busy", round * 100 + n, "a word")).collect();
+        store.append(0, &batch).await.unwrap();
+        store.append(0, &batch).await.unwrap();
+        store.amend(0, &[edit("busy", round as u64 + 1, "another")]).await.unwrap();
+        let due = store.due_tasks(&["webhook"], 50).await.unwrap();
+        let ids: Vec<_> = due.iter().map(|due| due.id).collect();
+        let lease = Duration::from_secs(600);
+        let mut taken = store.claim_tasks(&ids, &["webhook"], "a", lease).await.unwrap();
+        taken.extend(store.claim_due(51, &["webhook"], "a", lease).await.unwrap());
+        assert_eq!(taken.len(), 101);
+        let claims: Vec<Claim> = taken.iter().map(Task::claim).collect();
+        assert_eq!(store.extend_tasks(&claims, lease).await.unwrap().len(), 101);
+        for claim in &claims {
+            assert!(store.task_done(claim).await.unwrap());
+        }
+    }
+    // Connections report what they read when they end at the latest.
+    store.close().await;
+    let counted = "SELECT (SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'tasks') || ' ' ||
+        (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'tasks') || ' ' ||
+        (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'webhooks')";
+    let told = testkit::patience(Duration::from_secs(10), async || {
+        let told = server.execute(database, counted);
+        let mut numbers = told.trim().split(' ').map(|number| number.parse::<u64>().ok());
+        (numbers.next()? == Some(1010)).then(|| (numbers.next().flatten().unwrap(), numbers.next().flatten().unwrap()))
+    });
+    let (of_tasks, of_webhooks) = told.await.unwrap();
+    // Each of 1,010 tasks is looked up a few times: when it is due, claimed, extended, done. Rows that have moved on are met again
+    // until they are cleared away. Each batch looks for the room's webhook, and so does each new message.
+    assert!(of_tasks < 30_000, "{of_tasks} rows of tasks read");
+    assert!(of_webhooks < 2_000, "{of_webhooks} rows of webhooks read");
 }
 
 /// Waits until Postgres has counted so many rows written, and says how many it read to find its rows.
