@@ -1,7 +1,8 @@
 //! The memory of Tertulia: what was said, in which order, for good.
 //!
 //! One trait, [`Store`], with two bodies: Postgres for a cluster, SQLite for a laptop. Both keep the same promises,
-//! and one test suite (`tests/contract/`) holds them to it. [`Archive`] is for whoever carries rooms from one to the other. Everything that knows SQL is in this crate.
+//! and one test suite (`tests/contract/`) holds them to it. [`Archive`] is for whoever carries rooms from one to the other,
+//! [`Retention`] for whoever sees to it that they forget. Everything that knows SQL is in this crate.
 //! Absent on purpose: who is online, Redis, what a frame looks like.
 
 mod archive;
@@ -12,6 +13,7 @@ mod migrations;
 mod model;
 mod moment;
 mod postgres;
+mod retention;
 mod row;
 mod seats;
 mod snapshot;
@@ -19,13 +21,14 @@ mod sqlite;
 mod survey;
 mod view;
 
-pub use archive::{Above, Archive, Record, Records, Restoration, Restored, TextHash};
+pub use archive::{Above, Archive, GoneId, GoneIds, Record, Records, Restoration, Restored, TextHash};
 pub use durability::Durability;
 pub use error::StoreError;
 pub use metrics::StoreMetrics;
 pub use migrations::{Schema, Step};
 pub use model::{Amendment, Change, Changes, Heads, Outcome, Post, Tail};
 pub use postgres::{PostgresConfig, PostgresStore};
+pub use retention::{Forgotten, Policy, Retention};
 pub use sqlite::{SqliteConfig, SqliteStore};
 pub use survey::{LoneFile, Server, Survey};
 pub use view::StoreView;
@@ -55,11 +58,11 @@ pub trait Store: Send + Sync + 'static {
     /// A change that would alter nothing (same text again, deleted already) takes no number and is [`Outcome::Known`].
     async fn amend(&self, lane: usize, amendments: &[Amendment]) -> Result<Vec<Outcome>, StoreError>;
 
-    /// The latest numbers of some rooms, in their order; 0 for a room never written to.
+    /// The latest numbers of some rooms, and their floors, in their order; 0 for a room never written to.
     async fn heads(&self, rooms: &[RoomName]) -> Result<Heads, StoreError>;
 
     /// What changed in a room above a number: the surviving entries with `rev` above `after`, rising by `rev`, at most
-    /// `limit` of them, and the number that this is complete to.
+    /// `limit` of them, and the number that this is complete to. [`Changes::floor`] says whether the room still goes back to `after`.
     async fn changes(&self, room: &RoomName, after: u64, limit: usize) -> Result<Changes, StoreError>;
 
     /// The newest changes of a room: those with `rev` above the head minus `span`. [`Changes::after`] says where they begin.

@@ -20,6 +20,8 @@ pub struct StoreMetrics {
     pub(crate) tail: Histogram,
     pub(crate) before: Histogram,
     pub(crate) settings: Histogram,
+    pub(crate) due: Histogram,
+    pub(crate) forget: Histogram,
     away: IntCounter,
     conflict: IntCounter,
     refused: IntCounter,
@@ -37,13 +39,13 @@ impl StoreMetrics {
             "tertulia_store_commit_seconds",
             "Time to commit a batch, by what it did.",
             "op",
-            &["append", "amend"],
+            &["append", "amend", "forget"],
         )?;
         let reads = registry.seconds_by(
             "tertulia_store_read_seconds",
             "Time to answer a read, by its kind.",
             "kind",
-            &["heads", "changes", "newest_changes", "tail", "before", "settings"],
+            &["heads", "changes", "newest_changes", "tail", "before", "settings", "due"],
         )?;
         let errors = registry.counters(
             "tertulia_store_errors_total",
@@ -67,6 +69,8 @@ impl StoreMetrics {
             tail: read("tail"),
             before: read("before"),
             settings: read("settings"),
+            due: read("due"),
+            forget: commits.with_label_values(&["forget"]),
             away: errors.with_label_values(&["away"]),
             conflict: errors.with_label_values(&["conflict"]),
             refused: errors.with_label_values(&["refused"]),

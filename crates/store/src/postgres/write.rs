@@ -8,8 +8,8 @@ use super::{PostgresStore, rows_of};
 use crate::row::{Columns, text_hash};
 use crate::{Amendment, Change, Outcome, Post, StoreError};
 
-const APPEND: &str = "SELECT * FROM tertulia_append($1, $2, $3, $4, $5, $6, $7)";
-const AMEND: &str = "SELECT * FROM tertulia_amend($1, $2, $3, $4)";
+const APPEND: &str = "SELECT * FROM tertulia_append_3($1, $2, $3, $4, $5, $6, $7)";
+const AMEND: &str = "SELECT * FROM tertulia_amend_2($1, $2, $3, $4)";
 
 /// What the functions call their outcomes.
 mod status {
@@ -18,6 +18,7 @@ mod status {
     pub(super) const ID_TAKEN: i32 = 2;
     pub(super) const NOT_FOUND: i32 = 3;
     pub(super) const FORBIDDEN: i32 = 4;
+    pub(super) const FORGOTTEN: i32 = 5;
 }
 
 #[derive(FromRow)]
@@ -43,6 +44,7 @@ impl PostgresStore {
         outcomes(&rows, posts, |post, row| match row.status {
             status::KEPT => Ok(row.columns.numbered().map(|(seq, at)| Outcome::Kept(post.kept(seq, at)))),
             status::KNOWN => Ok(row.columns.message(&post.room)?.map(Outcome::Known)),
+            status::FORGOTTEN => Ok(row.columns.forgotten()),
             status::ID_TAKEN => Ok(Some(Outcome::IdTaken)),
             _ => Ok(None),
         })

@@ -9,6 +9,7 @@
 mod amending;
 mod archive;
 mod bad_days;
+mod forgetting;
 mod house;
 mod lone_file;
 mod model;
@@ -90,6 +91,22 @@ promises! {
         numbers_are_kept_free_for_what_is_still_to_come
         what_went_on_stays_and_what_is_newer_comes
         as_many_records_as_one_likes_go_at_once
+    }
+    forgetting {
+        what_is_at_or_below_the_floor_is_read_no_more
+        a_position_below_the_floor_is_told_so
+        the_floor_is_there_before_the_first_row_is_gone
+        an_old_message_that_changed_lately_is_gone_too
+        an_emptied_room_numbers_on
+        an_id_is_known_after_its_message_is_gone
+        what_is_gone_cannot_be_changed
+        the_floor_never_falls_and_never_passes_the_head
+        a_policy_is_kept_until_another_comes
+        what_is_due_by_number_is_all_but_the_newest
+        what_is_due_by_age_is_found_a_batch_at_a_time
+        writers_and_readers_go_on_while_a_room_forgets
+        a_room_that_forgot_is_the_same_in_another_store
+        what_is_gone_there_is_gone_here
     }
     model {
         any_sequence_of_calls_ends_where_a_plain_model_ends

@@ -109,7 +109,7 @@ impl Import {
     async fn keep(&mut self, input: &Input) -> Result<(), StartError> {
         let (records, _) = (std::mem::take(&mut self.chunk), std::mem::take(&mut self.bytes));
         let Some(Room { room, head }) = self.room.as_ref().filter(|_| !records.is_empty()) else { return Ok(()) };
-        let wanted = Restoration { room, head: *head, records: &records, void: self.void };
+        let wanted = Restoration { room, head: *head, floor: 0, gone: &[], records: &records, void: self.void };
         match patiently(async || self.store.restore(&wanted).await).await? {
             Restored::Kept(fresh) => self.fresh += fresh,
             Restored::Differs(seq) => {
