@@ -39,14 +39,24 @@ CREATE TABLE export_chunks (
     PRIMARY KEY (room, export, number)
 );
 
--- tertulia_append for rooms that forget: an id at or below the floor is known, also where its row is gone.
+-- As before, and for rooms that forget: an id at or below the floor is known, also where its row is gone.
+--
+-- Keeps a batch of new messages in one round trip. The arrays are columns: one element a post.
+--
+-- The order of the two statements is the promise. Each sees what was committed before it began (VOLATILE, READ COMMITTED),
+-- so ids are looked up only once the heads are ours: earlier, a rival's commit would be missed and its id kept twice.
+-- Numbers are given only to what is new: counting first would leave holes.
 --
 -- Status 0: kept, with its number. 1: known, with the row as it is now. 2: the id names another text. 5: known and gone, with
 -- its id, its first number and when that was.
 --
 -- The head is looked up once a post, as before, and the floor comes with it: only where there is one are the ids of what is
--- gone looked through. A row on its way from messages to kept_ids is in one of them in any snapshot.
-CREATE FUNCTION tertulia_append_3(
+-- gone looked through. A row on its way from messages to kept_ids is in one of the two in any snapshot.
+--
+-- Plans are made once a connection and must stay right while a table grows from nothing to millions of rows, whatever the
+-- statistics say. So there are look-ups by index only, and no joins of tables; and the search by id is a range in an order
+-- that only the index on (room, id) has: of indexes that look equally good, the planner takes the one in order.
+CREATE OR REPLACE FUNCTION tertulia_append(
     rooms text[], ids uuid[], hashes bytea[], authors uuid[], names text[], texts text[], replies bigint[]
 ) RETURNS TABLE (
     idx bigint, status integer, seq bigint, rev bigint, id uuid, author uuid, author_name text, text text,
@@ -62,12 +72,20 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_ms timestamptz;
+    hooked boolean;
 BEGIN
+    -- Makes the missing heads and locks the others, in the order of their names, so that no two batches wait for each other.
+    -- A condition that never holds still locks.
     INSERT INTO heads AS h (room, head)
     SELECT DISTINCT p.room COLLATE "C", 0 FROM unnest(rooms) AS p (room) ORDER BY 1
     ON CONFLICT ON CONSTRAINT heads_pkey DO UPDATE SET head = h.head WHERE false;
 
+    -- One clock for all nodes, read while the heads are held.
     now_ms := date_trunc('milliseconds', clock_timestamp());
+
+    -- Whether anybody outside wants to hear of any of these rooms. Where nobody does, this is all that it costs.
+    hooked := EXISTS (
+        SELECT FROM webhooks w WHERE w.room = ANY (rooms) AND w.direction = 'out' AND w.disabled_at IS NULL);
 
     RETURN QUERY
     WITH post AS MATERIALIZED (
@@ -93,6 +111,15 @@ BEGIN
     ), moved AS (
         INSERT INTO heads (room, head) SELECT f.room, max(f.number) FROM fresh f GROUP BY f.room
         ON CONFLICT ON CONSTRAINT heads_pkey DO UPDATE SET head = excluded.head
+    ), told AS (
+        INSERT INTO tasks (id, kind, payload, created_at, due_at)
+        SELECT gen_random_uuid(), 'webhook', json_build_object(
+            'webhook', w.id, 'room', f.room, 'seq', f.number, 'rev', f.number, 'event', 'message'), now_ms, now_ms
+        FROM fresh f CROSS JOIN LATERAL (
+            SELECT n.id FROM webhooks n
+            WHERE n.room = f.room AND n.direction = 'out' AND n.disabled_at IS NULL AND n.events & 1 <> 0
+        ) w
+        WHERE hooked
     )
     SELECT f.idx, 0, f.number, f.number, NULL::uuid, NULL::uuid, NULL, NULL, now_ms, NULL::timestamptz, false, NULL::bigint
     FROM fresh f
@@ -109,8 +136,13 @@ BEGIN
 END
 $$;
 
--- tertulia_amend for rooms that forget: what is at or below the floor is not there.
-CREATE FUNCTION tertulia_amend_2(rooms text[], seqs bigint[], people uuid[], texts text[])
+-- As before, and for rooms that forget: what is at or below the floor is not there.
+--
+-- Changes kept messages, one after another in the order given: each sees what the ones before it did. Rare enough for a loop.
+-- A text of NULL deletes.
+--
+-- Status 0: changed, 1: nothing to change, 3: not there, 4: somebody else's; 0 and 1 with the row as it is now.
+CREATE OR REPLACE FUNCTION tertulia_amend(rooms text[], seqs bigint[], people uuid[], texts text[])
 RETURNS TABLE (
     idx bigint, status integer, seq bigint, rev bigint, id uuid, author uuid, author_name text, text text,
     at timestamptz, edited_at timestamptz, deleted boolean, reply_to bigint
@@ -128,13 +160,18 @@ DECLARE
     now_ms timestamptz;
     found_row record;
     next_rev bigint;
+    hooked boolean;
 BEGIN
+    -- The same order as in tertulia_append, so that the two never wait for each other in a circle.
     FOR locked IN SELECT DISTINCT p.room COLLATE "C" FROM unnest(rooms) AS p (room) ORDER BY 1 LOOP
         PERFORM 1 FROM heads h WHERE h.room = locked FOR NO KEY UPDATE;
     END LOOP;
     now_ms := date_trunc('milliseconds', clock_timestamp());
+    hooked := EXISTS (
+        SELECT FROM webhooks w WHERE w.room = ANY (rooms) AND w.direction = 'out' AND w.disabled_at IS NULL);
 
     FOR i IN 1 .. cardinality(rooms) LOOP
+        -- A range in order, as in tertulia_append: it keeps the planner on the index on (room, seq).
         SELECT m.ctid AS place, m.* INTO found_row FROM messages m
         WHERE m.room = rooms[i] AND m.seq BETWEEN seqs[i] AND seqs[i] ORDER BY m.seq LIMIT 1;
         idx := i;
@@ -156,6 +193,15 @@ BEGIN
                 edited_at = CASE WHEN texts[i] IS NULL THEN m.edited_at ELSE now_ms END
             WHERE m.room = rooms[i] AND m.ctid = found_row.place
             RETURNING m.ctid AS place, m.* INTO found_row;
+            IF hooked THEN
+                INSERT INTO tasks (id, kind, payload, created_at, due_at)
+                SELECT gen_random_uuid(), 'webhook', json_build_object(
+                    'webhook', w.id, 'room', w.room, 'seq', seqs[i], 'rev', next_rev,
+                    'event', CASE WHEN texts[i] IS NULL THEN 'delete' ELSE 'edit' END), now_ms, now_ms
+                FROM webhooks w
+                WHERE w.room = rooms[i] AND w.direction = 'out' AND w.disabled_at IS NULL
+                    AND w.events & CASE WHEN texts[i] IS NULL THEN 4 ELSE 2 END <> 0;
+            END IF;
         END IF;
         seq := found_row.seq;
         rev := found_row.rev;

@@ -5,21 +5,24 @@
 //! (`tests/contract.rs`) holds both to the same promises. Everything that knows Redis is in this crate.
 //! Absent on purpose: what a message says, who hears it, SQL.
 //!
-//! Redis holds, beside the channels, two things with an expiry that it may lose at any time: the recent entries of
-//! each room ([`Bus::recall`]), and how many people each node has in a room ([`Bus::presence`]).
+//! Redis holds, beside the channels, three things with an expiry that it may lose at any time: the recent entries of
+//! each room ([`Bus::recall`]), how many people each node has in a room ([`Bus::presence`]), and the ids of due tasks, to be
+//! handed out to workers ([`Queue`], a trait of its own with a connection of its own).
 
 mod event;
 mod local;
 mod metrics;
 mod outlet;
+mod queue;
 mod recent;
 mod redis;
 
 pub use event::{BusEvent, Loss};
 pub use local::LocalBus;
 pub use metrics::BusMetrics;
+pub use queue::{LocalQueue, OFFERED_MAX, Queue};
 pub use recent::Recent;
-pub use redis::{BusError, RedisBus, RedisConfig, RedisServer, survey};
+pub use redis::{BusError, RedisBus, RedisConfig, RedisQueue, RedisServer, survey};
 
 use async_trait::async_trait;
 use bytes::Bytes;

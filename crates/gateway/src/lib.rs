@@ -24,6 +24,7 @@ mod writing;
 mod ws;
 
 pub use config::GatewayConfig;
+pub use http::watched::Watched;
 pub use metrics::GatewayMetrics;
 pub use networks::{Networks, NotANetwork};
 pub use node::{Gateway, Phase};

@@ -27,7 +27,7 @@ use proto::{Epoch, RoomName};
 use roomlog::Job;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
-use store::{Change, Changes, Retention, Store};
+use store::{Change, Changes, Retention};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;

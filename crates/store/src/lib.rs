@@ -3,6 +3,7 @@
 //! One trait, [`Store`], with two bodies: Postgres for a cluster, SQLite for a laptop. Both keep the same promises,
 //! and one test suite (`tests/contract/`) holds them to it. [`Archive`] is for whoever carries rooms from one to the other,
 //! [`Retention`] for whoever sees to it that they forget. Everything that knows SQL is in this crate.
+//! [`Tasks`] are what is to happen later, [`Webhooks`] who outside is told of a room.
 //! Absent on purpose: who is online, Redis, what a frame looks like.
 
 mod archive;
@@ -19,7 +20,10 @@ mod seats;
 mod snapshot;
 mod sqlite;
 mod survey;
+mod task_row;
+mod tasks;
 mod view;
+mod webhooks;
 
 pub use archive::{Above, Archive, GoneId, GoneIds, Record, Records, Restoration, Restored, TextHash};
 pub use durability::Durability;
@@ -31,10 +35,17 @@ pub use postgres::{PostgresConfig, PostgresStore};
 pub use retention::{Forgotten, Policy, Retention};
 pub use sqlite::{SqliteConfig, SqliteStore};
 pub use survey::{LoneFile, Server, Survey};
+pub use tasks::{Added, COUNTED_MAX, Claim, Due, KindCount, NewTask, Place, Task, Tasks, Which};
 pub use view::StoreView;
+pub use webhooks::{Direction, Events, WEBHOOK_TASK, Webhook, Webhooks};
 
 use async_trait::async_trait;
 use proto::{Epoch, RoomName};
+
+/// All that a store keeps, for whoever opens one.
+pub trait Keeper: Retention + Tasks + Webhooks {}
+
+impl<T: Retention + Tasks + Webhooks> Keeper for T {}
 
 /// The room log's truth. Every method is one round trip where the database allows it, and one snapshot always.
 ///

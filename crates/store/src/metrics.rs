@@ -22,6 +22,7 @@ pub struct StoreMetrics {
     pub(crate) settings: Histogram,
     pub(crate) due: Histogram,
     pub(crate) forget: Histogram,
+    pub(crate) tasks: Histogram,
     away: IntCounter,
     conflict: IntCounter,
     refused: IntCounter,
@@ -37,9 +38,9 @@ impl StoreMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let commits = registry.seconds_by(
             "tertulia_store_commit_seconds",
-            "Time to commit a batch, by what it did.",
+            "Time to commit a batch, by what it did; tasks: any question about tasks and webhooks.",
             "op",
-            &["append", "amend", "forget"],
+            &["append", "amend", "forget", "tasks"],
         )?;
         let reads = registry.seconds_by(
             "tertulia_store_read_seconds",
@@ -71,6 +72,7 @@ impl StoreMetrics {
             settings: read("settings"),
             due: read("due"),
             forget: commits.with_label_values(&["forget"]),
+            tasks: commits.with_label_values(&["tasks"]),
             away: errors.with_label_values(&["away"]),
             conflict: errors.with_label_values(&["conflict"]),
             refused: errors.with_label_values(&["refused"]),

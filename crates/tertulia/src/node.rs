@@ -10,10 +10,12 @@ use bus::{Bus, BusError};
 use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
 use people::Tokens;
-use proto::RoomName;
+use proto::{RoomName, TaskId};
 use roomlog::{LaneConfig, RoomLog};
-use store::{Store, StoreError, StoreView};
+use store::{Keeper, StoreError, StoreView};
+use tasks::Workers;
 
+use crate::background;
 use crate::config::ServeConfig;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -54,6 +56,16 @@ pub(crate) enum StartError {
     Read { name: PathBuf, error: io::Error },
     #[error("there is no room {0} here")]
     NoSuchRoom(RoomName),
+    #[error("a worker that does nothing: give --workers more than 0")]
+    Idle,
+    #[error(
+        "which task? Give its id, as `tertulia tasks list` tells it, or --dead for all that are not tried any more"
+    )]
+    WhichTask,
+    #[error("there is no task {0}: it is done, or never was")]
+    NoSuchTask(TaskId),
+    #[error("task {0} was left as it is: there is none, or it is under way, or another with its key waits")]
+    TaskNotChanged(TaskId),
     #[error("{} {why}", .name.display())]
     NotAnExport { name: PathBuf, why: String },
     #[error("{}, line {line}: {why}; what came before it is kept", .name.display())]
@@ -96,7 +108,8 @@ struct Running {
     room_log: Arc<RoomLog>,
     hub: Hub,
     bus: Arc<dyn Bus>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Keeper>,
+    workers: Workers,
     traces: Option<Export>,
 }
 
@@ -131,9 +144,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         ..GatewayConfig::default()
     };
     let tokens = Tokens::new(&secret);
+    let workers = background::start(config, &store, metrics.tasks)?;
     let Metrics { gateway: metrics, registry, .. } = metrics;
     let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
-    Ok(Running { gateway, room_log, hub, bus, store, traces })
+    Ok(Running { gateway, room_log, hub, bus, store, workers, traces })
 }
 
 impl Running {
@@ -142,7 +156,8 @@ impl Running {
         let deadline = Instant::now() + within;
         // A tenth, at most a second, is kept for what comes after the goodbyes.
         let reserve = Duration::from_secs(1).min(within / 10);
-        self.gateway.drain(how == Leave::Announced, within.saturating_sub(reserve)).await;
+        let within = within.saturating_sub(reserve);
+        tokio::join!(self.gateway.drain(how == Leave::Announced, within), self.workers.close(within));
         let close = async {
             self.room_log.close().await;
             self.bus.close().await;

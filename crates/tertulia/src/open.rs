@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::{Bus, BusEvent, BusMetrics, LocalBus, RedisBus, RedisConfig};
+use bus::{Bus, BusEvent, BusMetrics, LocalBus, LocalQueue, Queue, RedisBus, RedisConfig, RedisQueue};
 use prometheus::Registry;
 use store::{
-    Archive, Durability, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError, StoreMetrics,
+    Durability, Keeper, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError, StoreMetrics,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
@@ -84,7 +84,7 @@ pub(crate) fn sqlite_config(config: &ServeConfig) -> SqliteConfig {
 }
 
 /// Opens the store, once it can be reached, and sees that its settings keep what we promise.
-pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Archive>, StartError> {
+pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Keeper>, StartError> {
     let store = opened(config, &metrics, false).await?;
     let durability = store.durability().await?;
     metrics.show_durability(&durability);
@@ -107,18 +107,14 @@ fn sentences(durability: &Durability) -> String {
 }
 
 /// Opens the store only to read from it. Nothing is migrated, and a node may be using it.
-pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Archive>, StartError> {
+pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Keeper>, StartError> {
     opened(config, &StoreMetrics::register(&Registry::new())?, true).await
 }
 
-async fn opened(
-    config: &ServeConfig,
-    metrics: &StoreMetrics,
-    reads_only: bool,
-) -> Result<Arc<dyn Archive>, StartError> {
+async fn opened(config: &ServeConfig, metrics: &StoreMetrics, reads_only: bool) -> Result<Arc<dyn Keeper>, StartError> {
     let place = Place::of(config);
     let open = async || {
-        let store: Arc<dyn Archive> = match &place {
+        let store: Arc<dyn Keeper> = match &place {
             Place::Postgres(url) => {
                 let settings = PostgresConfig { reads_only, ..postgres_config(config) };
                 Arc::new(PostgresStore::open(url, settings, metrics.clone()).await?)
@@ -174,6 +170,14 @@ pub(crate) fn bus(
     };
     let (bus, events) = RedisBus::start(redis_config(config, url), metrics)?;
     Ok((Arc::new(bus), events))
+}
+
+/// Starts the queue of due tasks: beside the bus, or within the process.
+pub(crate) fn queue(config: &ServeConfig) -> Result<Arc<dyn Queue>, StartError> {
+    Ok(match &config.redis_url {
+        Some(url) if config.workers > 0 => Arc::new(RedisQueue::start(&redis_config(config, url))?),
+        _ => Arc::new(LocalQueue::default()),
+    })
 }
 
 pub(crate) fn redis_config(config: &ServeConfig, url: &str) -> RedisConfig {

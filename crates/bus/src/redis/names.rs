@@ -7,6 +7,8 @@
 //! tertulia:{17}:recent:lobby    hash      its recent entries
 //! tertulia:{17}:people:lobby    hash      how many people each node has in it
 //! tertulia:{0}:nodes            channel   heart-beats of all nodes
+//! tertulia:{tasks}:ready        sorted    ids of due tasks, by since when; and taken, by until when
+//! tertulia:{tasks}:lead         text      which node offers them
 //! ```
 //! The number of partitions and the hash are part of what nodes of different versions agree on: never change them.
 
@@ -41,6 +43,10 @@ impl Names {
 
     pub(super) fn people(&self, room: &RoomName) -> Str {
         self.of("people", room)
+    }
+
+    pub(super) fn tasks(&self, what: &str) -> Str {
+        format!("{}:{{tasks}}:{what}", self.prefix).into()
     }
 
     pub(super) fn nodes(&self, partition: u32) -> Str {

@@ -8,6 +8,7 @@ mod away;
 mod both;
 mod cluster;
 mod people;
+mod queue;
 mod recent;
 mod scene;
 mod sentinel;

@@ -13,6 +13,8 @@ mod read;
 mod retention;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::PostgresConfig;

@@ -8,8 +8,8 @@ use super::{PostgresStore, rows_of};
 use crate::row::{Columns, text_hash};
 use crate::{Amendment, Change, Outcome, Post, StoreError};
 
-const APPEND: &str = "SELECT * FROM tertulia_append_3($1, $2, $3, $4, $5, $6, $7)";
-const AMEND: &str = "SELECT * FROM tertulia_amend_2($1, $2, $3, $4)";
+const APPEND: &str = "SELECT * FROM tertulia_append($1, $2, $3, $4, $5, $6, $7)";
+const AMEND: &str = "SELECT * FROM tertulia_amend($1, $2, $3, $4)";
 
 /// What the functions call their outcomes.
 mod status {

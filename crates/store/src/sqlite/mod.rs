@@ -16,6 +16,8 @@ mod read;
 mod retention;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::SqliteConfig;
