@@ -24,6 +24,8 @@ CREATE TABLE kept_ids (
 CREATE TABLE exports (
     room       text COLLATE "C" NOT NULL,
     id         uuid NOT NULL,
+    -- The attempt that writes it, or wrote it: what one before it left is not read.
+    content    uuid NOT NULL,
     expires_at timestamptz NOT NULL,
     -- Of the whole; none while it is being written.
     chunks     bigint,
@@ -32,12 +34,14 @@ CREATE TABLE exports (
 );
 
 CREATE TABLE export_chunks (
-    room   text COLLATE "C" NOT NULL,
-    export uuid NOT NULL,
-    number bigint NOT NULL,
-    lines  bytea NOT NULL,
-    PRIMARY KEY (room, export, number)
+    room    text COLLATE "C" NOT NULL,
+    content uuid NOT NULL,
+    number  bigint NOT NULL,
+    lines   bytea NOT NULL,
+    PRIMARY KEY (room, content, number)
 );
+
+CREATE INDEX exports_expire ON exports (expires_at);
 
 -- As before, and for rooms that forget: an id at or below the floor is known, also where its row is gone.
 --

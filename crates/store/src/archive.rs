@@ -159,6 +159,10 @@ impl Present {
         }
     }
 
+    fn is_hashed(&self, seq: u64, hash: TextHash) -> bool {
+        self.by_seq.get(&seq).is_some_and(|record| record.text_hash == hash)
+    }
+
     /// What must be written, each message once, and the ids of what is gone; or the place that has something else.
     pub(crate) fn plan<'a>(mut self, wanted: &Restoration<'a>) -> Result<(Vec<&'a Record>, Vec<GoneId>), u64> {
         let mut write = BTreeMap::new();
@@ -166,7 +170,7 @@ impl Present {
         for gone in wanted.gone {
             match (self.gone.get(&gone.id), self.by_id.get(&gone.id)) {
                 (Some(known), _) if known != gone => return Err(gone.seq),
-                (None, Some(seq)) if *seq != gone.seq => return Err(gone.seq),
+                (None, Some(seq)) if *seq != gone.seq || !self.is_hashed(*seq, gone.text_hash) => return Err(gone.seq),
                 // It is known already, or will be when its row goes.
                 (Some(_), _) | (_, Some(_)) => continue,
                 (None, None) => ids.insert(gone.id, *gone),

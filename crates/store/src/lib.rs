@@ -9,6 +9,7 @@
 mod archive;
 mod durability;
 mod error;
+mod exports;
 mod metrics;
 mod migrations;
 mod model;
@@ -28,6 +29,7 @@ mod webhooks;
 pub use archive::{Above, Archive, GoneId, GoneIds, Record, Records, Restoration, Restored, TextHash};
 pub use durability::Durability;
 pub use error::StoreError;
+pub use exports::{EXPORT_KEPT_FOR, EXPORT_TASK, Export, Exports, export_task};
 pub use metrics::StoreMetrics;
 pub use migrations::{Schema, Step};
 pub use model::{Amendment, Change, Changes, Heads, Outcome, Post, Tail};
@@ -43,9 +45,9 @@ use async_trait::async_trait;
 use proto::{Epoch, RoomName};
 
 /// All that a store keeps, for whoever opens one.
-pub trait Keeper: Retention + Tasks + Webhooks {}
+pub trait Keeper: Retention + Exports + Tasks + Webhooks {}
 
-impl<T: Retention + Tasks + Webhooks> Keeper for T {}
+impl<T: Retention + Exports + Tasks + Webhooks> Keeper for T {}
 
 /// The room log's truth. Every method is one round trip where the database allows it, and one snapshot always.
 ///

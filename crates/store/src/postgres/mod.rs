@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod durability;
 mod evidence;
+mod exports;
 mod faults;
 mod read;
 mod retention;

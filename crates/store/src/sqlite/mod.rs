@@ -10,6 +10,7 @@ mod archive;
 mod config;
 mod connect;
 mod durability;
+mod exports;
 mod faults;
 mod file;
 mod read;

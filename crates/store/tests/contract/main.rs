@@ -9,6 +9,7 @@
 mod amending;
 mod archive;
 mod bad_days;
+mod exports;
 mod forgetting;
 mod house;
 mod lone_file;
@@ -109,6 +110,11 @@ promises! {
         writers_and_readers_go_on_while_a_room_forgets
         a_room_that_forgot_is_the_same_in_another_store
         what_is_gone_there_is_gone_here
+    }
+    exports {
+        an_export_is_there_once_it_is_complete
+        an_attempt_that_was_overtaken_writes_no_more
+        a_room_is_exported_by_one_task_at_a_time
     }
     tasks {
         a_task_is_kept_as_it_was_added

@@ -24,6 +24,8 @@ CREATE TABLE kept_ids (
 CREATE TABLE exports (
     room       TEXT NOT NULL,
     id         BLOB NOT NULL,
+    -- The attempt that writes it, or wrote it: what one before it left is not read.
+    content    BLOB NOT NULL,
     expires_at INTEGER NOT NULL,
     -- Of the whole; none while it is being written.
     chunks     INTEGER,
@@ -32,9 +34,11 @@ CREATE TABLE exports (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE export_chunks (
-    room   TEXT NOT NULL,
-    export BLOB NOT NULL,
-    number INTEGER NOT NULL,
-    lines  BLOB NOT NULL,
-    PRIMARY KEY (room, export, number)
+    room    TEXT NOT NULL,
+    content BLOB NOT NULL,
+    number  INTEGER NOT NULL,
+    lines   BLOB NOT NULL,
+    PRIMARY KEY (room, content, number)
 ) STRICT;
+
+CREATE INDEX exports_expire ON exports (expires_at);
