@@ -48,6 +48,10 @@ pub trait Bus: Send + Sync + 'static {
     /// Adds committed entries to the room's recent messages, purging older versions of what they change.
     fn remember(&self, room: &RoomName, epoch: Epoch, entries: &[Entry]);
 
+    /// Purges messages with a `seq` at or below a floor from the room's recent ones. It may be lost, and what is remembered
+    /// late may bring one back: whoever recalls them knows the floor.
+    fn forget(&self, room: &RoomName, epoch: Epoch, floor: u64);
+
     /// Wants a room. [`BusEvent::Subscribed`] follows once publications of other nodes arrive, and again after each
     /// time that they may have been missed. Wanting it again is legal and answered in the same way.
     fn subscribe(&self, room: &RoomName);

@@ -60,6 +60,8 @@ impl Bus for LocalBus {
 
     fn remember(&self, _room: &RoomName, _epoch: Epoch, _entries: &[Entry]) {}
 
+    fn forget(&self, _room: &RoomName, _epoch: Epoch, _floor: u64) {}
+
     fn subscribe(&self, room: &RoomName) {
         self.wanted.lock().insert(room.clone());
         self.outlet.tell(BusEvent::Subscribed(vec![room.clone()]));

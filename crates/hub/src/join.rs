@@ -64,6 +64,7 @@ pub struct PageRead {
     epoch: Epoch,
     complete_to: u64,
     head: u64,
+    floor: u64,
     more: bool,
     entries: Vec<Entry>,
 }
@@ -81,7 +82,8 @@ impl PageRead {
         let cut = fit < entries.len();
         entries.truncate(fit);
         let complete_to = if cut { entries.last().map_or(changes.after, |last| last.rev) } else { changes.complete_to };
-        Self { epoch: changes.epoch, complete_to, head: changes.head, more: changes.more || cut, entries }
+        let store::Changes { epoch, head, floor, more, .. } = changes;
+        Self { epoch, complete_to, head, floor, more: more || cut, entries }
     }
 
     /// The newest: what does not fit is cut off at the old end.
@@ -90,7 +92,8 @@ impl PageRead {
         let fit = fitting(entries.iter().rev());
         let cut = fit < entries.len();
         entries.drain(..entries.len() - fit);
-        Self { epoch: tail.epoch, complete_to: tail.head, head: tail.head, more: tail.more || cut, entries }
+        let store::Tail { epoch, head, floor, more, .. } = tail;
+        Self { epoch, complete_to: head, head, floor, more: more || cut, entries }
     }
 
     /// The history that the numbers belong to.
@@ -225,20 +228,27 @@ impl Seat {
             && is_of(at, hub.view.epoch())
         {
             let page = hub.page(ReadKey::After(name.clone(), at.after)).await?;
-            if at.after <= page.head && is_of(at, page.epoch) {
+            let is_of_now = is_of(at, page.epoch);
+            if is_of_now && (page.floor..=page.head).contains(&at.after) {
                 return Ok(Read { page, kind: Kind::Range });
             }
+            let is_forgotten = is_of_now && at.after < page.floor;
             // The read may have begun before this position was given out; a head read now has not.
-            let heads = hub.answered(hub.store.heads(std::slice::from_ref(name)).await)?;
-            if heads.heads.first().is_some_and(|head| at.after <= *head) {
+            if !is_forgotten && Self::is_issued(hub, name, at).await? {
                 let page = hub.page(ReadKey::After(name.clone(), at.after)).await?;
-                if is_of(at, page.epoch) {
+                if is_of(at, page.epoch) && at.after >= page.floor {
                     return Ok(Read { page, kind: Kind::Range });
                 }
             }
         }
         let page = hub.page(ReadKey::Tail(name.clone(), ask.limit)).await?;
         Ok(Read { page, kind: if ask.position.is_some() { Kind::Reset } else { Kind::Tail } })
+    }
+
+    /// Whether the room has come to a position, by a head that is read now.
+    async fn is_issued(hub: &Inner, name: &RoomName, at: Position) -> Result<bool, HubError> {
+        let heads = hub.answered(hub.store.heads(std::slice::from_ref(name)).await)?;
+        Ok(heads.heads.first().is_some_and(|head| at.after <= *head))
     }
 
     /// Answers with a page from the store. `false` if the ring no longer reaches back to it, or its epoch is over.

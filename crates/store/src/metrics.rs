@@ -21,6 +21,8 @@ pub struct StoreMetrics {
     pub(crate) before: Histogram,
     pub(crate) settings: Histogram,
     pub(crate) people: Histogram,
+    pub(crate) due: Histogram,
+    pub(crate) forget: Histogram,
     pub(crate) tasks: Histogram,
     away: IntCounter,
     conflict: IntCounter,
@@ -39,13 +41,13 @@ impl StoreMetrics {
             "tertulia_store_commit_seconds",
             "Time to commit a batch, by what it did; tasks: any question about tasks and webhooks.",
             "op",
-            &["append", "amend", "tasks"],
+            &["append", "amend", "forget", "tasks"],
         )?;
         let reads = registry.seconds_by(
             "tertulia_store_read_seconds",
             "Time to answer a read, by its kind.",
             "kind",
-            &["heads", "changes", "newest_changes", "tail", "before", "settings"],
+            &["heads", "changes", "newest_changes", "tail", "before", "settings", "due"],
         )?;
         let errors = registry.counters(
             "tertulia_store_errors_total",
@@ -73,6 +75,8 @@ impl StoreMetrics {
                 "tertulia_store_people_seconds",
                 "Time to read or write something of accounts, sessions and API keys.",
             )?,
+            due: read("due"),
+            forget: commits.with_label_values(&["forget"]),
             tasks: commits.with_label_values(&["tasks"]),
             away: errors.with_label_values(&["away"]),
             conflict: errors.with_label_values(&["conflict"]),

@@ -17,11 +17,18 @@ const MAY_DROP: [(&str, &str); 0] = [];
 
 /// Functions that a file makes anew, and why older nodes may call them so: they take the same, give the same, and keep the same
 /// promises. Nodes of all versions call the newest, and so none of them can leave out what it adds.
-const MAY_REPLACE: [(&str, &[&str], &str); 1] = [(
-    "postgres/0005_tasks.sql",
-    &["tertulia_append", "tertulia_amend"],
-    "a message of an older node must cause its tasks, too",
-)];
+const MAY_REPLACE: [(&str, &[&str], &str); 2] = [
+    (
+        "postgres/0005_tasks.sql",
+        &["tertulia_append", "tertulia_amend"],
+        "a message of an older node must cause its tasks, too",
+    ),
+    (
+        "postgres/0006_retention.sql",
+        &["tertulia_append", "tertulia_amend"],
+        "an older node must not give a forgotten id another number; to it the retry of one cannot be acknowledged yet, no more",
+    ),
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations")

@@ -14,6 +14,7 @@ mod held;
 mod kind;
 mod metrics;
 mod relay;
+mod retain;
 mod run;
 mod tidy;
 
@@ -29,7 +30,8 @@ use tokio_util::task::TaskTracker;
 
 pub use config::WorkersConfig;
 pub use kind::{Failure, Kind, Kinds, Manner};
-pub use metrics::TasksMetrics;
+pub use metrics::{RetainMetrics, TasksMetrics};
+pub use retain::Retain;
 pub use store::{NewTask, Task, Tasks};
 pub use tidy::Tidy;
 

@@ -152,3 +152,23 @@ impl TasksMetrics {
         self.due_seconds.set(oldest.as_secs_f64());
     }
 }
+
+/// What rooms forget. Cheap to clone.
+#[derive(Clone)]
+pub struct RetainMetrics {
+    pub(crate) forgotten: IntCounter,
+}
+
+impl RetainMetrics {
+    /// Makes the series and shows them in a registry.
+    ///
+    /// # Errors
+    /// If the registry already has one of them.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let forgotten = registry.counter(
+            "tertulia_retention_forgotten_total",
+            "Messages whose rows this node let go, because their rooms do not keep them.",
+        )?;
+        Ok(Self { forgotten })
+    }
+}

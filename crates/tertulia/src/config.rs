@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gateway::Networks;
 use proto::{PersonName, RoomName, TaskId};
+use store::Policy;
 use uuid::Uuid;
 
 pub(crate) use self::settings::{Setting, Source, Value};
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     ///
     /// Nodes do that work as well, unless they are told --workers 0. Any number of these share it with them.
     Worker(Box<ServeConfig>),
+    /// Look at what rooms keep, change it, and make them forget.
+    Rooms(Box<RoomsConfig>),
     /// Look at the tasks in the background: list, show, retry or drop them.
     Tasks(Box<TasksConfig>),
     /// Make accounts and look after them, beside whatever nodes run.
@@ -64,6 +67,7 @@ impl Command {
             Self::Doctor(asked) => &asked.config,
             Self::Export(asked) => &asked.config,
             Self::Import(asked) => &asked.config,
+            Self::Rooms(asked) => &asked.config,
             Self::Tasks(asked) => &asked.config,
             Self::Accounts(asked) => &asked.config,
         }
@@ -76,6 +80,7 @@ impl Command {
             Self::Doctor(asked) => &mut asked.config,
             Self::Export(asked) => &mut asked.config,
             Self::Import(asked) => &mut asked.config,
+            Self::Rooms(asked) => &mut asked.config,
             Self::Tasks(asked) => &mut asked.config,
             Self::Accounts(asked) => &mut asked.config,
         }
@@ -192,6 +197,64 @@ pub(crate) struct TasksConfig {
 
     #[command(flatten)]
     pub(crate) config: ServeConfig,
+}
+
+/// `rooms`.
+#[derive(Args)]
+pub(crate) struct RoomsConfig {
+    /// What is to be done.
+    #[arg(value_enum)]
+    pub(crate) action: RoomsAction,
+
+    /// The room. For show: of all that do not keep everything if it is not given.
+    #[arg(value_parser = room_name)]
+    pub(crate) room: Option<RoomName>,
+
+    /// For set: keep messages of at most so many days, or `all`.
+    #[arg(long, value_name = "DAYS", value_parser = keep_days)]
+    pub(crate) keep_days: Option<Keep>,
+
+    /// For set: keep at most so many of the newest messages, or `all`.
+    #[arg(long, value_name = "COUNT", value_parser = keep_messages)]
+    pub(crate) keep_messages: Option<Keep>,
+
+    /// For forget: every message up to this number, whatever the room keeps.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) up_to: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// What can be done about what rooms keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RoomsAction {
+    /// Tell what they keep, and where a room stands.
+    Show,
+    /// Change what one keeps. Workers see to it, each minute.
+    Set,
+    /// See to it now, or forget more than that.
+    Forget,
+}
+
+/// How much is kept; `None`: all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keep(pub(crate) Option<u32>);
+
+fn keep_days(word: &str) -> Result<Keep, String> {
+    keep(word, Policy::KEEP_DAYS_MAX)
+}
+
+fn keep_messages(word: &str) -> Result<Keep, String> {
+    keep(word, Policy::KEEP_MESSAGES_MAX)
+}
+
+fn keep(word: &str, most: u32) -> Result<Keep, String> {
+    match word.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(Keep(Some(number))),
+        _ if word == "all" => Ok(Keep(None)),
+        _ => Err(format!("say a number from 1 to {most}, or all")),
+    }
 }
 
 /// What can be done about tasks.

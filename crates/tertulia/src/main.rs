@@ -59,7 +59,12 @@ fn start_logging(Asked { command, settings }: &Asked) {
     match command {
         Command::Serve(_) | Command::Worker(_) => logging::start(config.log_format, &config.log),
         Command::Doctor(_) | Command::Config(_) | Command::Health(_) => {}
-        Command::Migrate(_) | Command::Export(_) | Command::Import(_) | Command::Tasks(_) | Command::Accounts(_) => {
+        Command::Migrate(_)
+        | Command::Export(_)
+        | Command::Import(_)
+        | Command::Rooms(_)
+        | Command::Tasks(_)
+        | Command::Accounts(_) => {
             let format = if config.log_format == LogFormat::Auto { LogFormat::Human } else { config.log_format };
             logging::start(format, if is_default { "warn" } else { &config.log });
         }
@@ -94,6 +99,7 @@ async fn carry_out(Asked { command, settings }: Asked) -> Result<ExitCode, Start
         Command::Export(asked) => commands::export::run(&asked).await?,
         Command::Import(asked) => commands::import::run(&asked).await?,
         Command::Worker(config) => worker::work(*config).await?,
+        Command::Rooms(asked) => commands::rooms::run(&asked).await?,
         Command::Tasks(asked) => commands::tasks::run(&asked).await?,
         Command::Accounts(asked) => commands::accounts::run(&asked).await?,
     }

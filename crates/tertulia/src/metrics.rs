@@ -8,11 +8,10 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, IntGaugeVec, Opts, Registry};
 use roomlog::RoomLogMetrics;
 use store::StoreMetrics;
-use tasks::TasksMetrics;
 use tokio::runtime::Handle;
 use trace::TraceMetrics;
 
-use crate::background;
+use crate::background::BackgroundMetrics;
 use crate::runtime::RuntimeCollector;
 
 #[cfg(test)]
@@ -27,7 +26,7 @@ pub(crate) struct Metrics {
     pub(crate) hub: HubMetrics,
     pub(crate) people: PeopleMetrics,
     pub(crate) gateway: GatewayMetrics,
-    pub(crate) tasks: TasksMetrics,
+    pub(crate) tasks: BackgroundMetrics,
     pub(crate) traces: TraceMetrics,
 }
 
@@ -42,7 +41,7 @@ impl Metrics {
             hub: HubMetrics::register(&registry)?,
             people: PeopleMetrics::register(&registry)?,
             gateway: GatewayMetrics::register(&registry)?,
-            tasks: TasksMetrics::register(&registry, &background::KINDS)?,
+            tasks: BackgroundMetrics::register(&registry)?,
             traces: TraceMetrics::register(&registry)?,
             registry,
         })
@@ -53,18 +52,14 @@ impl Metrics {
 pub(crate) struct WorkerMetrics {
     pub(crate) registry: Registry,
     pub(crate) store: StoreMetrics,
-    pub(crate) tasks: TasksMetrics,
+    pub(crate) tasks: BackgroundMetrics,
 }
 
 impl WorkerMetrics {
     pub(crate) fn of_worker(name: &str) -> Result<Self, Error> {
         let registry = Registry::new();
         about_the_process(&registry, name)?;
-        Ok(Self {
-            store: StoreMetrics::register(&registry)?,
-            tasks: TasksMetrics::register(&registry, &background::KINDS)?,
-            registry,
-        })
+        Ok(Self { store: StoreMetrics::register(&registry)?, tasks: BackgroundMetrics::register(&registry)?, registry })
     }
 }
 

@@ -58,6 +58,12 @@ pub(crate) enum StartError {
     Refused(#[from] Refusal),
     #[error("there is no room {0} here")]
     NoSuchRoom(RoomName),
+    #[error("which room? Give its name")]
+    WhichRoom,
+    #[error("keep what? Give --keep-days or --keep-messages: a number, or all")]
+    KeepWhat,
+    #[error("{0} keeps everything: give --up-to, or say what it keeps by `tertulia rooms set`")]
+    KeepsAll(RoomName),
     #[error("a worker that does nothing: give --workers more than 0")]
     Idle,
     #[error(

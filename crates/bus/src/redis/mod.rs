@@ -148,6 +148,12 @@ impl Bus for RedisBus {
         }
     }
 
+    fn forget(&self, room: &RoomName, epoch: Epoch, floor: u64) {
+        if self.shared.voice.is_up() {
+            self.shared.writer.forget(room, epoch, floor);
+        }
+    }
+
     fn subscribe(&self, room: &RoomName) {
         self.shared.wanted.want(room);
     }

@@ -11,9 +11,11 @@ mod archive;
 mod config;
 mod connect;
 mod durability;
+mod exports;
 mod faults;
 mod file;
 mod read;
+mod retention;
 mod settings;
 mod survey;
 mod tasks;
@@ -26,11 +28,12 @@ use std::fs::File;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use proto::{Epoch, RoomName};
+use proto::{Epoch, RoomName, Timestamp};
 
 use self::connect::{Kind, SqliteOpener};
-use crate::archive::{Above, Archive, Records, Restoration, Restored};
+use crate::archive::{Above, Archive, GoneId, GoneIds, Records, Restoration, Restored};
 use crate::migrations::Step;
+use crate::retention::{Forgotten, Policy, Retention};
 use crate::seats::{Opener, Seats};
 use crate::snapshot;
 use crate::{Amendment, Changes, Durability, Heads, Outcome, Post, Store, StoreError, StoreMetrics, Tail};
@@ -163,5 +166,32 @@ impl Archive for SqliteStore {
 
     async fn restore(&self, restoration: &Restoration<'_>) -> Result<Restored, StoreError> {
         self.put_back(restoration).await
+    }
+
+    async fn gone_ids(&self, room: &RoomName, from: GoneIds, limit: usize) -> Result<Vec<GoneId>, StoreError> {
+        self.read_gone_ids(room, from, limit).await
+    }
+}
+
+#[async_trait]
+impl Retention for SqliteStore {
+    async fn policy(&self, room: &RoomName) -> Result<Policy, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.read_policy(room)).await
+    }
+
+    async fn set_policy(&self, room: &RoomName, policy: Policy) -> Result<(), StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.write_policy(room, policy)).await
+    }
+
+    async fn policies(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<(RoomName, Policy)>, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.read_policies(after, limit)).await
+    }
+
+    async fn due(&self, room: &RoomName, policy: Policy, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.metrics.watch(&self.metrics.due, self.read_due(room, policy, now, limit)).await
+    }
+
+    async fn forget(&self, room: &RoomName, floor: u64, limit: usize) -> Result<Forgotten, StoreError> {
+        self.metrics.watch(&self.metrics.forget, self.let_go(room, floor, limit)).await
     }
 }

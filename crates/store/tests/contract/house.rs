@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proto::{Message, MessageId, PersonName, RoomName, Text, User, UserId};
 use store::{
-    Accounts, Amendment, Archive, Change, Keeper, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig,
-    SqliteStore, Store, StoreMetrics,
+    Accounts, Amendment, Archive, Change, Keeper, Outcome, Post, PostgresConfig, PostgresStore, Retention,
+    SqliteConfig, SqliteStore, Store, StoreMetrics,
 };
 use tempfile::TempDir;
 use testkit::postgres::Postgres;
@@ -35,6 +35,11 @@ impl House {
 
     /// The same node, for whoever carries rooms.
     pub async fn archive(&self) -> Arc<dyn Archive> {
+        self.keeper().await
+    }
+
+    /// The same node, for whoever makes rooms forget.
+    pub async fn retention(&self) -> Arc<dyn Retention> {
         self.keeper().await
     }
 
@@ -146,6 +151,7 @@ pub fn kept_one(outcomes: Vec<Outcome>) -> Message {
 pub fn seqs(outcomes: &[Outcome]) -> Vec<u64> {
     let seq = |outcome: &Outcome| match outcome {
         Outcome::Kept(message) | Outcome::Known(message) => message.seq,
+        Outcome::Forgotten { seq, .. } => *seq,
         _ => 0,
     };
     outcomes.iter().map(seq).collect()

@@ -10,6 +10,8 @@ mod accounts;
 mod amending;
 mod archive;
 mod bad_days;
+mod exports;
+mod forgetting;
 mod house;
 mod lone_file;
 mod model;
@@ -108,6 +110,27 @@ promises! {
         nothing_slips_in_while_an_account_is_disabled
         what_was_revoked_after_a_moment_is_told
         what_ended_long_ago_is_forgotten
+    }
+    forgetting {
+        what_is_at_or_below_the_floor_is_read_no_more
+        a_position_below_the_floor_is_told_so
+        the_floor_is_there_before_the_first_row_is_gone
+        an_old_message_that_changed_lately_is_gone_too
+        an_emptied_room_numbers_on
+        an_id_is_known_after_its_message_is_gone
+        what_is_gone_cannot_be_changed
+        the_floor_never_falls_and_never_passes_the_head
+        a_policy_is_kept_until_another_comes
+        what_is_due_by_number_is_all_but_the_newest
+        what_is_due_by_age_is_found_a_batch_at_a_time
+        writers_and_readers_go_on_while_a_room_forgets
+        a_room_that_forgot_is_the_same_in_another_store
+        what_is_gone_there_is_gone_here
+    }
+    exports {
+        an_export_is_there_once_it_is_complete
+        an_attempt_that_was_overtaken_writes_no_more
+        a_room_is_exported_by_one_task_at_a_time
     }
     tasks {
         a_task_is_kept_as_it_was_added

@@ -1,27 +1,46 @@
 //! The work in the background: which kinds there are, and who does them.
 
+mod export;
+
 use std::sync::Arc;
 
 use store::Keeper;
-use tasks::{Kind, Kinds, TasksMetrics, Tidy, Workers, WorkersConfig};
+use tasks::{Kind, Kinds, Retain, RetainMetrics, TasksMetrics, Tidy, Workers, WorkersConfig};
+
+use self::export::ExportRoom;
 
 use crate::config::ServeConfig;
 use crate::node::StartError;
 use crate::open;
 
 /// The names of all kinds, for metrics that exist from the start.
-pub(crate) const KINDS: [&str; 1] = [Tidy::NAME];
+pub(crate) const KINDS: [&str; 3] = [ExportRoom::NAME, Retain::<dyn Keeper>::NAME, Tidy::NAME];
+
+/// What the work in the background counts.
+pub(crate) struct BackgroundMetrics {
+    tasks: TasksMetrics,
+    retain: RetainMetrics,
+}
+
+impl BackgroundMetrics {
+    pub(crate) fn register(registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self { tasks: TasksMetrics::register(registry, &KINDS)?, retain: RetainMetrics::register(registry)? })
+    }
+}
 
 /// What this program can do in the background. A kind more: a line here, and its name above.
-fn kinds(store: &Arc<dyn Keeper>) -> Kinds {
-    Kinds::default().with(Tidy::new(store.clone()))
+fn kinds(store: &Arc<dyn Keeper>, retain: RetainMetrics) -> Kinds {
+    Kinds::default()
+        .with(ExportRoom::new(store.clone()))
+        .with(Retain::<dyn Keeper>::new(store.clone(), retain))
+        .with(Tidy::new(store.clone()))
 }
 
 /// Starts the workers of a process.
 pub(crate) fn start(
     config: &ServeConfig,
     store: &Arc<dyn Keeper>,
-    metrics: TasksMetrics,
+    metrics: BackgroundMetrics,
 ) -> Result<Workers, StartError> {
     let queue = open::queue(config)?;
     let workers = WorkersConfig {
@@ -29,7 +48,7 @@ pub(crate) fn start(
         concurrency: config.workers as usize,
         ..WorkersConfig::default()
     };
-    Ok(Workers::start(store.clone(), queue, kinds(store), workers, metrics))
+    Ok(Workers::start(store.clone(), queue, kinds(store, metrics.retain), workers, metrics.tasks))
 }
 
 #[cfg(test)]
@@ -49,6 +68,7 @@ mod tests {
         let store: Arc<dyn Keeper> = Arc::new(store);
         let mut named = KINDS.to_vec();
         named.sort_unstable();
-        assert_eq!(kinds(&store).names(), named);
+        let retain = RetainMetrics::register(&prometheus::Registry::new()).unwrap();
+        assert_eq!(kinds(&store, retain).names(), named);
     }
 }
