@@ -12,7 +12,6 @@ mod config;
 mod http;
 mod limits;
 mod metrics;
-mod networks;
 mod node;
 mod on;
 mod places;
@@ -25,5 +24,5 @@ mod ws;
 
 pub use config::GatewayConfig;
 pub use metrics::GatewayMetrics;
-pub use networks::{Networks, NotANetwork};
 pub use node::{Gateway, Phase};
+pub use proto::{Networks, NotANetwork};
