@@ -6,9 +6,11 @@
 
 mod guests;
 mod identity;
+mod jwt;
 
 pub use guests::Tokens;
 pub use identity::{GrantId, Identity, Standing};
+pub use jwt::{JwtConfig, JwtError, LEEWAY, Pace, Vouchers};
 
 use proto::{Code, PersonName, Refusal, User, UserId};
 use uuid::Uuid;
@@ -55,4 +57,19 @@ impl People {
     pub async fn check_again(&self, identity: &Identity) -> Result<Option<std::time::SystemTime>, Refusal> {
         Ok(identity.check_at)
     }
+}
+
+/// An id made of some words, always the same one for the same words.
+pub fn derived(words: &[&str]) -> Uuid {
+    use sha2::{Digest, Sha256};
+    let mut digest = Sha256::new();
+    for word in words {
+        // With their lengths, so that no two lists of words run together.
+        digest.update((word.len() as u64).to_le_bytes());
+        digest.update(word);
+    }
+    let digest = digest.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
 }
