@@ -5,16 +5,20 @@
 //! (`tests/contract.rs`) holds both to the same promises. Everything that knows Redis is in this crate.
 //! Absent on purpose: what a message says, who hears it, SQL.
 //!
-//! Redis holds, beside the channels, two things with an expiry that it may lose at any time: the recent entries of
-//! each room ([`Bus::recall`]), and how many people each node has in a room ([`Bus::presence`]).
+//! Redis holds, beside the channels, things with an expiry that it may lose at any time: the recent entries of each room
+//! ([`Bus::recall`]), how many people each node has in a room ([`Bus::presence`]), and what nodes hold in common for a short
+//! time, for whoever looks after people ([`Commons`]).
 
+mod commons;
 mod event;
 mod local;
 mod metrics;
 mod outlet;
+mod pacer;
 mod recent;
 mod redis;
 
+pub use commons::{Commons, Pace};
 pub use event::{BusEvent, Loss};
 pub use local::LocalBus;
 pub use metrics::BusMetrics;

@@ -19,5 +19,6 @@ pub use client::{Answer, Call, Client, OutgoingConfig};
 pub use destination::Destination;
 pub use error::OutgoingError;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+pub use line::certificates;
 pub use lookup::{Lookup, SystemLookup};
 pub use rustls_pki_types::CertificateDer;

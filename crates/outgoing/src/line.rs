@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -34,6 +35,20 @@ pub(crate) fn connector(roots: &[CertificateDer<'static>]) -> Result<TlsConnecto
     // Whom we called before is nobody's business.
     config.resumption = rustls::client::Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The certificates of a file in PEM.
+///
+/// # Errors
+/// When it holds none, or something that only looks like one.
+pub fn certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let all = all.map_err(|error| io::Error::other(format!("the certificates are not in PEM: {error}")))?;
+    if all.is_empty() {
+        Err(io::Error::other("there is no certificate (-----BEGIN CERTIFICATE-----)"))
+    } else {
+        Ok(all)
+    }
 }
 
 /// Connects to the first of these addresses that takes the connection.

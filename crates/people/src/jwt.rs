@@ -11,6 +11,7 @@ mod spki;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode, decode_header};
 use outgoing::{Client, OutgoingError};
@@ -19,9 +20,9 @@ use serde::Deserialize;
 
 use self::jwks::{Found, KeySet};
 use self::keys::Key;
-use crate::{Identity, Standing, derived};
+use crate::{Identity, Standing, Voucher, derived};
 
-pub use self::jwks::Pace;
+pub use self::jwks::KeySetPace;
 
 /// Most bytes of a token.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -44,7 +45,7 @@ pub struct JwtConfig {
     /// For whom a token must be; empty: one that is for somebody in particular is refused.
     pub audiences: Vec<String>,
     /// When the key set is fetched.
-    pub pace: Pace,
+    pub pace: KeySetPace,
 }
 
 /// Why there can be no such keys.
@@ -123,12 +124,12 @@ impl Vouchers {
         let inner = Inner { keys, set, issuers: config.issuers, audiences: config.audiences };
         Ok(Some(Self { inner: Arc::new(inner) }))
     }
+}
 
-    /// Whom a token vouches for.
-    ///
-    /// # Errors
-    /// [`Code::Unauthorized`], or [`Code::Unavailable`] while the key it names cannot be fetched.
-    pub async fn recognize(&self, token: &str) -> Result<Identity, Refusal> {
+#[async_trait]
+impl Voucher for Vouchers {
+    /// `unauthorized`, or `unavailable` while the key that the token names cannot be fetched.
+    async fn recognize(&self, token: &str) -> Result<Identity, Refusal> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refused("the token is too long"));
         }

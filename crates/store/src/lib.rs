@@ -1,9 +1,11 @@
 //! The memory of Tertulia: what was said, in which order, for good.
 //!
 //! One trait, [`Store`], with two bodies: Postgres for a cluster, SQLite for a laptop. Both keep the same promises,
-//! and one test suite (`tests/contract/`) holds them to it. [`Archive`] is for whoever carries rooms from one to the other. Everything that knows SQL is in this crate.
+//! and one test suite (`tests/contract/`) holds them to it. [`Archive`] is for whoever carries rooms from one to the other, [`Accounts`] is who
+//! has a name for good. Everything that knows SQL is in this crate.
 //! Absent on purpose: who is online, Redis, what a frame looks like.
 
+mod accounts;
 mod archive;
 mod durability;
 mod error;
@@ -19,6 +21,10 @@ mod sqlite;
 mod survey;
 mod view;
 
+pub use accounts::{
+    Account, AccountKind, Accounts, Alteration, By, Credentials, Ended, Grant, GrantBy, GrantHash, GrantKind, Granted,
+    NewAccount, NewGrant, Revocations, Which,
+};
 pub use archive::{Above, Archive, Record, Records, Restoration, Restored, TextHash};
 pub use durability::Durability;
 pub use error::StoreError;

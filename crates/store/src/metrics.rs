@@ -20,6 +20,7 @@ pub struct StoreMetrics {
     pub(crate) tail: Histogram,
     pub(crate) before: Histogram,
     pub(crate) settings: Histogram,
+    pub(crate) people: Histogram,
     away: IntCounter,
     conflict: IntCounter,
     refused: IntCounter,
@@ -67,6 +68,10 @@ impl StoreMetrics {
             tail: read("tail"),
             before: read("before"),
             settings: read("settings"),
+            people: registry.seconds(
+                "tertulia_store_people_seconds",
+                "Time to read or write something of accounts, sessions and API keys.",
+            )?,
             away: errors.with_label_values(&["away"]),
             conflict: errors.with_label_values(&["conflict"]),
             refused: errors.with_label_values(&["refused"]),

@@ -58,16 +58,21 @@ fn sum_of(sql: &str) -> String {
     Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A number means one thing, in the dialects that need it.
 #[test]
 fn migrations_are_numbered_from_one_without_holes() {
-    let names: Vec<String> = migrations().into_keys().collect();
-    for dialect in DIALECTS {
-        let of_dialect = names.iter().filter_map(|name| name.strip_prefix(dialect)?.strip_prefix('/'));
-        for (place, name) in of_dialect.enumerate() {
-            let words = name.strip_prefix(&format!("{:04}_", place + 1)).and_then(|rest| rest.strip_suffix(".sql"));
-            let good = words.is_some_and(|words| words.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
-            assert!(good, "{dialect}/{name} should be {:04}_what_it_adds.sql", place + 1);
-        }
+    let mut names: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    for path in migrations().into_keys() {
+        let (_, name) = path.split_once('/').unwrap();
+        let (number, words) = name.split_once('_').unwrap();
+        let good =
+            number.len() == 4 && words.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.'));
+        assert!(good, "{path} should be NNNN_what_it_adds.sql");
+        names.entry(number.parse().unwrap()).or_default().insert(name.to_owned());
+    }
+    for (place, (number, names)) in names.into_iter().enumerate() {
+        assert_eq!(number as usize, place + 1, "a hole before {names:?}");
+        assert_eq!(names.len(), 1, "one number for different things: {names:?}");
     }
 }
 

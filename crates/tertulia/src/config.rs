@@ -2,6 +2,7 @@
 
 mod file;
 mod settings;
+mod vouchers;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use gateway::Networks;
 use proto::RoomName;
 
 pub(crate) use self::settings::{Setting, Source, Value};
+pub(crate) use self::vouchers::VoucherFlags;
 use crate::logging::LogFormat;
 use crate::otlp;
 
@@ -131,6 +133,14 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_GUESTS", default_value = "on", value_parser = on_or_off, action = clap::ArgAction::Set)]
     pub(crate) guests: bool,
 
+    /// Whether people may make accounts for themselves: on or off.
+    #[arg(long, env = "TERTULIA_SIGN_UP", default_value = "on", value_parser = on_or_off, action = clap::ArgAction::Set)]
+    pub(crate) sign_up: bool,
+
+    /// Seconds that a session lives without being used.
+    #[arg(long, env = "TERTULIA_SESSION_SECONDS", default_value_t = 2_592_000, value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    pub(crate) session_seconds: u64,
+
     /// What this node is called. Default: the host name.
     #[arg(long, env = "TERTULIA_NODE_NAME")]
     pub(crate) node_name: Option<String>,
@@ -174,6 +184,9 @@ pub(crate) struct ServeConfig {
     /// What guests' tokens are signed with; nodes of one cluster must share it. Default: made once and kept in the store.
     #[arg(long, env = "TERTULIA_SECRET", hide_env_values = true)]
     pub(crate) secret: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) vouchers: VoucherFlags,
 
     /// Store connections that write, on Postgres.
     #[arg(long, env = "TERTULIA_WRITERS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -224,6 +237,7 @@ impl ServeConfig {
             text.take_if(|text| text.is_empty());
         }
         self.allowed_origins.retain(|origin| !origin.is_empty());
+        self.vouchers.forget_empty();
     }
 
     /// The name of this node: as given, or the host's.

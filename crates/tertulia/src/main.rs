@@ -14,6 +14,7 @@ mod open;
 mod otlp;
 mod runtime;
 mod signals;
+mod vouchers;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 use bus::BusMetrics;
 use gateway::GatewayMetrics;
 use hub::HubMetrics;
+use people::PeopleMetrics;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, IntGaugeVec, Opts, Registry};
 use roomlog::RoomLogMetrics;
@@ -22,6 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) bus: BusMetrics,
     pub(crate) room_log: RoomLogMetrics,
     pub(crate) hub: HubMetrics,
+    pub(crate) people: PeopleMetrics,
     pub(crate) gateway: GatewayMetrics,
     pub(crate) traces: TraceMetrics,
 }
@@ -35,6 +37,7 @@ impl Metrics {
             bus: BusMetrics::register(&registry)?,
             room_log: RoomLogMetrics::register(&registry)?,
             hub: HubMetrics::register(&registry)?,
+            people: PeopleMetrics::register(&registry)?,
             gateway: GatewayMetrics::register(&registry)?,
             traces: TraceMetrics::register(&registry)?,
             registry,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bus::{Bus, BusError};
 use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
-use people::Tokens;
+use people::{People, PeopleConfig, Tokens};
 use proto::RoomName;
 use roomlog::{LaneConfig, RoomLog};
 use store::{Store, StoreError, StoreView};
@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::open;
 use crate::otlp::{self, Export};
 use crate::signals::{Leave, Signals};
+use crate::vouchers;
 
 /// Why a node could not start, or an errand could not be run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,10 @@ pub(crate) enum StartError {
     Weak(String),
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: {0}")]
     Traces(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("JWTs cannot be checked so: {0}")]
+    Jwt(#[from] people::JwtError),
+    #[error("{0}")]
+    Outgoing(String),
     #[error("metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("{0}")]
@@ -93,6 +98,7 @@ pub(crate) async fn serve(config: ServeConfig) -> Result<(), StartError> {
 /// The rooms of the house, each behind the other.
 struct Running {
     gateway: Gateway,
+    people: People,
     room_log: Arc<RoomLog>,
     hub: Hub,
     bus: Arc<dyn Bus>,
@@ -103,13 +109,22 @@ struct Running {
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let metrics = Metrics::of_node(&config.node_name())?;
     let (tracer, traces) = otlp::start(config, metrics.traces)?;
-    let store = open::store(config, metrics.store).await?;
-    let (bus, events) = open::bus(config, metrics.bus)?;
+    let open::Opened { rooms: store, accounts } = open::store(config, metrics.store).await?;
+    let (bus, commons, events) = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
         Some(secret) => secret.clone(),
         None => store.secret(&fresh_secret()).await?,
     };
+    let client = vouchers::client(&config.vouchers)?;
+    let people_config = PeopleConfig {
+        guests: config.guests,
+        sign_up: config.sign_up,
+        session: Duration::from_secs(config.session_seconds),
+        voucher: vouchers::vouchers(&config.vouchers, &client)?,
+        ..PeopleConfig::new(secret.as_str())
+    };
+    let people = People::start(people_config, accounts, commons, metrics.people);
     let lanes = LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() };
     let room_log = Arc::new(RoomLog::start(store.clone(), bus.clone(), view.clone(), &lanes, metrics.room_log));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
@@ -133,7 +148,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let tokens = Tokens::new(&secret);
     let Metrics { gateway: metrics, registry, .. } = metrics;
     let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
-    Ok(Running { gateway, room_log, hub, bus, store, traces })
+    Ok(Running { gateway, people, room_log, hub, bus, store, traces })
 }
 
 impl Running {
@@ -144,6 +159,7 @@ impl Running {
         let reserve = Duration::from_secs(1).min(within / 10);
         self.gateway.drain(how == Leave::Announced, within.saturating_sub(reserve)).await;
         let close = async {
+            self.people.close().await;
             self.room_log.close().await;
             self.bus.close().await;
             self.hub.close().await;

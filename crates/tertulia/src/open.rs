@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::{Bus, BusEvent, BusMetrics, LocalBus, RedisBus, RedisConfig};
+use bus::{Bus, BusEvent, BusMetrics, Commons, LocalBus, RedisBus, RedisConfig};
 use prometheus::Registry;
 use store::{
-    Archive, Durability, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError, StoreMetrics,
+    Accounts, Archive, Durability, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError,
+    StoreMetrics,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
@@ -83,10 +84,25 @@ pub(crate) fn sqlite_config(config: &ServeConfig) -> SqliteConfig {
     SqliteConfig { readers: config.readers, allow_newer: config.allow_newer_migrations, ..SqliteConfig::default() }
 }
 
+/// One store, by what it does.
+pub(crate) struct Opened {
+    /// Rooms and messages.
+    pub(crate) rooms: Arc<dyn Archive>,
+    /// Who has a name for good.
+    pub(crate) accounts: Arc<dyn Accounts>,
+}
+
+impl Opened {
+    fn new(store: impl Archive + Accounts) -> Self {
+        let store = Arc::new(store);
+        Self { rooms: store.clone(), accounts: store }
+    }
+}
+
 /// Opens the store, once it can be reached, and sees that its settings keep what we promise.
-pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Archive>, StartError> {
-    let store = opened(config, &metrics, false).await?;
-    let durability = store.durability().await?;
+pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Opened, StartError> {
+    let store = opened(config, &metrics, Use::Serve).await?;
+    let durability = store.rooms.durability().await?;
     metrics.show_durability(&durability);
     for (setting, value) in &durability.settings {
         tracing::info!(setting, value, "durability");
@@ -108,27 +124,37 @@ fn sentences(durability: &Durability) -> String {
 
 /// Opens the store only to read from it. Nothing is migrated, and a node may be using it.
 pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Archive>, StartError> {
-    opened(config, &StoreMetrics::register(&Registry::new())?, true).await
+    Ok(opened(config, &StoreMetrics::register(&Registry::new())?, Use::Read).await?.rooms)
 }
 
-async fn opened(
-    config: &ServeConfig,
-    metrics: &StoreMetrics,
-    reads_only: bool,
-) -> Result<Arc<dyn Archive>, StartError> {
+/// Opens the store for its accounts, beside whatever node uses it.
+pub(crate) async fn accounts(config: &ServeConfig) -> Result<Opened, StartError> {
+    opened(config, &StoreMetrics::register(&Registry::new())?, Use::Accounts).await
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Serve,
+    Read,
+    Accounts,
+}
+
+async fn opened(config: &ServeConfig, metrics: &StoreMetrics, to: Use) -> Result<Opened, StartError> {
     let place = Place::of(config);
     let open = async || {
-        let store: Arc<dyn Archive> = match &place {
+        let reads_only = to == Use::Read;
+        Ok(match &place {
             Place::Postgres(url) => {
                 let settings = PostgresConfig { reads_only, ..postgres_config(config) };
-                Arc::new(PostgresStore::open(url, settings, metrics.clone()).await?)
+                Opened::new(PostgresStore::open(url, settings, metrics.clone()).await?)
             }
             Place::Sqlite(path) => {
-                let settings = SqliteConfig { reads_only, ..sqlite_config(config) };
-                Arc::new(SqliteStore::open(path, settings, metrics.clone()).await?)
+                let beside = to == Use::Accounts;
+                let settings = SqliteConfig { reads_only, beside, ..sqlite_config(config) };
+                Opened::new(SqliteStore::open(path, settings, metrics.clone()).await?)
             }
-        };
-        Ok(store)
+        })
     };
     patiently(open).await.map_err(|error| place.failed(error))
 }
@@ -161,7 +187,7 @@ pub(crate) async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreEr
 pub(crate) fn bus(
     config: &ServeConfig,
     metrics: BusMetrics,
-) -> Result<(Arc<dyn Bus>, mpsc::Receiver<BusEvent>), StartError> {
+) -> Result<(Arc<dyn Bus>, Arc<dyn Commons>, mpsc::Receiver<BusEvent>), StartError> {
     if Place::of(config).is_shared() != config.redis_url.is_some() {
         tracing::warn!(
             "Postgres and Redis belong together: without Redis nodes on one Postgres hear each other only after seconds, and \
@@ -170,10 +196,12 @@ pub(crate) fn bus(
     }
     let Some(url) = &config.redis_url else {
         let (bus, events) = LocalBus::with_metrics(LOCAL_EVENTS, metrics);
-        return Ok((Arc::new(bus), events));
+        let bus = Arc::new(bus);
+        return Ok((bus.clone(), bus, events));
     };
     let (bus, events) = RedisBus::start(redis_config(config, url), metrics)?;
-    Ok((Arc::new(bus), events))
+    let bus = Arc::new(bus);
+    Ok((bus.clone(), bus, events))
 }
 
 pub(crate) fn redis_config(config: &ServeConfig, url: &str) -> RedisConfig {

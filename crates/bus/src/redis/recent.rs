@@ -142,7 +142,7 @@ async fn write_batch(shared: &Shared, client: Client, batch: &[(RoomName, (Epoch
 }
 
 /// fred sends a command of its caller's own to the server of the slot given here; other ways to find it are ignored.
-fn on_key(command: &'static str, arguments: &[Value]) -> CustomCommand {
+pub(super) fn on_key(command: &'static str, arguments: &[Value]) -> CustomCommand {
     let key = arguments.get(2).and_then(Value::as_bytes).unwrap_or_default();
     CustomCommand::new_static(command, ClusterHash::Custom(fred::util::redis_keyslot(key)), false)
 }

@@ -123,3 +123,21 @@ async fn each_server_tells_about_itself() {
     servers.iter_mut().for_each(Redis::stop);
     assert!(matches!(bus::survey(&config).await, Err(BusError::Away(_))));
 }
+
+#[tokio::test]
+async fn what_nodes_hold_in_common_is_spread_over_all_shards() {
+    let servers = cluster().await;
+    let url = format!("redis-cluster://{}", servers[0].address());
+    let (north, south) = (Node::up(&url).await, Node::up(&url).await);
+    let pace = bus::Pace { burst: 1, every: DEADLINE * 10 };
+    for number in 0..60 {
+        let key = format!("grant:{number}");
+        north.commons.put_copy(&key, "one".into(), DEADLINE * 10).await;
+        assert_eq!(south.commons.copy(&key).await, Some("one".into()), "{key}");
+        assert_eq!(north.commons.take(&key, pace).await, Ok(()));
+        assert!(south.commons.take(&key, pace).await.is_err(), "{key}");
+    }
+    for server in &servers {
+        assert!(matches!(server.command(&["DBSIZE"]).await, Reply::Number(20..)));
+    }
+}

@@ -7,6 +7,7 @@
 mod away;
 mod both;
 mod cluster;
+mod commons;
 mod people;
 mod recent;
 mod scene;

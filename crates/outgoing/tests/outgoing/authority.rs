@@ -24,7 +24,7 @@ impl Authority {
     }
 
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
-        CertificateDer::from_pem_file(self.folder.path().join("ca.pem")).unwrap()
+        outgoing::certificates(&std::fs::read(self.folder.path().join("ca.pem")).unwrap()).unwrap().remove(0)
     }
 
     /// What a server of this name needs.

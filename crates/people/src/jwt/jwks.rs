@@ -21,14 +21,14 @@ const WAIT: Duration = Duration::from_secs(12);
 
 /// When a set is fetched.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct KeySetPace {
     /// After this time, though nobody asked.
     pub refresh: Duration,
     /// No sooner than this after the last time.
     pub pause: Duration,
 }
 
-impl Default for Pace {
+impl Default for KeySetPace {
     fn default() -> Self {
         Self { refresh: Duration::from_secs(300), pause: Duration::from_secs(10) }
     }
@@ -63,12 +63,12 @@ pub(super) struct KeySet {
     known: watch::Receiver<Known>,
     /// How many fetches there must have been for everybody to be content.
     wanted: watch::Sender<u64>,
-    pace: Pace,
+    pace: KeySetPace,
     _task: AbortOnDropHandle<()>,
 }
 
 impl KeySet {
-    pub(super) fn start(url: &str, client: Client, pace: Pace) -> Result<Self, JwtError> {
+    pub(super) fn start(url: &str, client: Client, pace: KeySetPace) -> Result<Self, JwtError> {
         let url = Destination::parse(url).map_err(JwtError::Url)?;
         client.check(&url).map_err(JwtError::Url)?;
         let (tell, known) = watch::channel(Known::default());
@@ -105,7 +105,7 @@ fn holds(keys: &[Key], kid: Option<&str>) -> bool {
 struct Keeper {
     url: Destination,
     client: Client,
-    pace: Pace,
+    pace: KeySetPace,
     tell: watch::Sender<Known>,
     want: watch::Receiver<u64>,
 }

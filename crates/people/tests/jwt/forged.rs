@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use people::Voucher;
 use serde_json::json;
 
 use crate::application::{Application, ana, part};

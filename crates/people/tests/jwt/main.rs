@@ -10,7 +10,7 @@ mod sets;
 
 use std::time::{Duration, SystemTime};
 
-use people::{Identity, JwtConfig, LEEWAY, Standing, Vouchers};
+use people::{Identity, JwtConfig, LEEWAY, Standing, Voucher, Vouchers};
 use proto::{Code, Refusal};
 use serde_json::{Value, json};
 

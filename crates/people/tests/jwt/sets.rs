@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use people::{JwtConfig, Pace, Vouchers};
+use people::{JwtConfig, KeySetPace, Voucher, Vouchers};
 use proto::Code;
 use serde_json::json;
 use testkit::patience;
@@ -12,11 +12,11 @@ use crate::publisher::{Publisher, client};
 use crate::refused;
 
 /// Never by itself.
-const SLOW: Pace = Pace { refresh: Duration::from_secs(3600), pause: Duration::from_secs(3600) };
+const SLOW: KeySetPace = KeySetPace { refresh: Duration::from_secs(3600), pause: Duration::from_secs(3600) };
 /// Whenever somebody asks.
-const QUICK: Pace = Pace { refresh: Duration::from_secs(3600), pause: Duration::ZERO };
+const QUICK: KeySetPace = KeySetPace { refresh: Duration::from_secs(3600), pause: Duration::ZERO };
 
-fn vouchers(publisher: &Publisher, pace: Pace) -> Vouchers {
+fn vouchers(publisher: &Publisher, pace: KeySetPace) -> Vouchers {
     let config = JwtConfig { jwks_url: Some(publisher.url.clone()), pace, ..JwtConfig::default() };
     Vouchers::new(config, &client()).unwrap().unwrap()
 }
@@ -114,7 +114,7 @@ async fn the_last_good_set_is_kept_while_the_url_is_away() {
 async fn a_set_is_fetched_again_though_nobody_asks_and_no_more_when_nobody_could() {
     let (old, new) = (Application::es256(), Application::es256());
     let publisher = Publisher::of(&[old.jwk("old")]).await;
-    let often = Pace { refresh: Duration::from_millis(20), pause: Duration::ZERO };
+    let often = KeySetPace { refresh: Duration::from_millis(20), pause: Duration::ZERO };
     let vouchers = vouchers(&publisher, often);
     assert!(vouchers.recognize(&token(&old, "old")).await.is_ok());
     publisher.publish(&[new.jwk("new")]);

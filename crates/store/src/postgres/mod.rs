@@ -3,6 +3,7 @@
 //! Writers have lanes, a connection each; readers share a few others. Nothing here waits for ever: the server is told to
 //! give up before we do, and a server that does not even say so is [`StoreError::Away`] and its connection gone.
 
+mod accounts;
 mod archive;
 mod config;
 mod connect;

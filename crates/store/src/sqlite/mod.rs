@@ -6,6 +6,7 @@
 //! There is no evidence of a restored copy here, as Postgres gives it: a file looks the same wherever it came from. Whoever
 //! puts a backup back restarts the node, and with it go the positions that its clients' connections held.
 
+mod accounts;
 mod archive;
 mod config;
 mod connect;
@@ -50,7 +51,8 @@ impl SqliteStore {
         let path = file::path(path_or_url)?;
         let seats = |kind, count| Seats::new(SqliteOpener::new(&path, &config, kind), count, config.busy_timeout);
         let (writer, readers) = (seats(Kind::Writer, 1), seats(Kind::Reader, config.readers.max(1)));
-        let lock = if config.reads_only {
+        // A node that has the file has brought its schema up to date.
+        let lock = if config.reads_only || (config.beside && file::is_in_use(&path)) {
             file::must_exist(&path)?;
             let mut seat = readers.take().await?;
             connect::schema(&mut seat.connection).await?.refuse_unfinished(config.allow_newer)?;

@@ -6,6 +6,7 @@
 // In a test program nothing is reachable from outside, and what fails may fail on the spot.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod accounts;
 mod amending;
 mod archive;
 mod bad_days;
@@ -90,6 +91,21 @@ promises! {
         numbers_are_kept_free_for_what_is_still_to_come
         what_went_on_stays_and_what_is_newer_comes
         as_many_records_as_one_likes_go_at_once
+    }
+    accounts {
+        a_name_is_given_once
+        of_many_who_want_a_name_one_gets_it
+        many_names_are_looked_up_at_once
+        accounts_are_listed_by_their_names
+        a_grant_lets_its_bearer_be_the_account
+        a_grant_that_is_not_used_expires
+        revoking_ends_one_or_all_but_one
+        whoever_is_disabled_loses_all_and_gets_nothing
+        another_password_ends_all_but_the_session_that_asked
+        who_is_admin_no_more_loses_what_says_so
+        nothing_slips_in_while_an_account_is_disabled
+        what_was_revoked_after_a_moment_is_told
+        what_ended_long_ago_is_forgotten
     }
     model {
         any_sequence_of_calls_ends_where_a_plain_model_ends
