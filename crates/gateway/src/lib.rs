@@ -23,6 +23,7 @@ mod writing;
 mod ws;
 
 pub use config::GatewayConfig;
+pub use http::watched::Watched;
 pub use metrics::GatewayMetrics;
 pub use node::{Gateway, Phase};
 pub use proto::{Networks, NotANetwork};

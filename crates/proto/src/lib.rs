@@ -22,7 +22,7 @@ mod trace;
 pub use envelope::{Beat, Body, Entry, Envelope, EnvelopeError};
 pub use frame::Frame;
 pub use from_client::{FromClient, Position, Rejected, Request, TAIL_DEFAULT, TAIL_MAX};
-pub use ids::{Epoch, MessageId, NodeId, UserId};
+pub use ids::{Epoch, MessageId, NodeId, TaskId, UserId, WebhookId};
 pub use message::{Message, User};
 pub use names::{PersonName, RoomName, Text};
 pub use networks::{Networks, NotANetwork};

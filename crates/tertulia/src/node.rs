@@ -10,10 +10,12 @@ use bus::{Bus, BusError};
 use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
 use people::{People, PeopleConfig, Tokens};
-use proto::RoomName;
+use proto::{RoomName, TaskId};
 use roomlog::{LaneConfig, RoomLog};
-use store::{Store, StoreError, StoreView};
+use store::{Keeper, StoreError, StoreView};
+use tasks::Workers;
 
+use crate::background;
 use crate::config::ServeConfig;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -59,6 +61,16 @@ pub(crate) enum StartError {
     Read { name: PathBuf, error: io::Error },
     #[error("there is no room {0} here")]
     NoSuchRoom(RoomName),
+    #[error("a worker that does nothing: give --workers more than 0")]
+    Idle,
+    #[error(
+        "which task? Give its id, as `tertulia tasks list` tells it, or --dead for all that are not tried any more"
+    )]
+    WhichTask,
+    #[error("there is no task {0}: it is done, or never was")]
+    NoSuchTask(TaskId),
+    #[error("task {0} was left as it is: there is none, or it is under way, or another with its key waits")]
+    TaskNotChanged(TaskId),
     #[error("{} {why}", .name.display())]
     NotAnExport { name: PathBuf, why: String },
     #[error("{}, line {line}: {why}; what came before it is kept", .name.display())]
@@ -102,14 +114,15 @@ struct Running {
     room_log: Arc<RoomLog>,
     hub: Hub,
     bus: Arc<dyn Bus>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Keeper>,
+    workers: Workers,
     traces: Option<Export>,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let metrics = Metrics::of_node(&config.node_name())?;
     let (tracer, traces) = otlp::start(config, metrics.traces)?;
-    let open::Opened { rooms: store, accounts } = open::store(config, metrics.store).await?;
+    let store = open::store(config, metrics.store).await?;
     let (bus, commons, events) = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
@@ -124,7 +137,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         voucher: vouchers::vouchers(&config.vouchers, &client)?,
         ..PeopleConfig::new(secret.as_str())
     };
-    let people = People::start(people_config, accounts, commons, metrics.people);
+    let people = People::start(people_config, store.clone(), commons, metrics.people);
     let lanes = LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() };
     let room_log = Arc::new(RoomLog::start(store.clone(), bus.clone(), view.clone(), &lanes, metrics.room_log));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
@@ -146,9 +159,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         ..GatewayConfig::default()
     };
     let tokens = Tokens::new(&secret);
+    let workers = background::start(config, &store, metrics.tasks)?;
     let Metrics { gateway: metrics, registry, .. } = metrics;
     let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
-    Ok(Running { gateway, people, room_log, hub, bus, store, traces })
+    Ok(Running { gateway, people, room_log, hub, bus, store, workers, traces })
 }
 
 impl Running {
@@ -157,7 +171,8 @@ impl Running {
         let deadline = Instant::now() + within;
         // A tenth, at most a second, is kept for what comes after the goodbyes.
         let reserve = Duration::from_secs(1).min(within / 10);
-        self.gateway.drain(how == Leave::Announced, within.saturating_sub(reserve)).await;
+        let within = within.saturating_sub(reserve);
+        tokio::join!(self.gateway.drain(how == Leave::Announced, within), self.workers.close(within));
         let close = async {
             self.people.close().await;
             self.room_log.close().await;
