@@ -161,6 +161,14 @@ impl People {
         Ok(Identity { user, standing: Standing::Guest, check_at: None })
     }
 
+    /// Whether somebody without an account may be called so.
+    ///
+    /// # Errors
+    /// `name_taken`, `unavailable`.
+    pub async fn must_be_free(&self, name: &PersonName) -> Result<(), Refusal> {
+        self.inner.names.must_be_free(name).await
+    }
+
     /// Whom a token stands for: a guest's, a session's, an API key or a JWT.
     ///
     /// # Errors

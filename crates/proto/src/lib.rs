@@ -17,6 +17,7 @@ mod networks;
 mod refusal;
 mod timestamp;
 pub mod to_client;
+mod token;
 mod trace;
 
 pub use envelope::{Beat, Body, Entry, Envelope, EnvelopeError};
@@ -28,6 +29,7 @@ pub use names::{PersonName, RoomName, Text};
 pub use networks::{Networks, NotANetwork};
 pub use refusal::{Code, Refusal};
 pub use timestamp::Timestamp;
+pub use token::{TOKEN_BYTES_MAX, Token};
 pub use trace::{Mark, TraceContext};
 
 /// The WebSocket subprotocol that these frames belong to.

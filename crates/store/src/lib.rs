@@ -88,6 +88,9 @@ pub trait Store: Send + Sync + 'static {
     /// The messages just before a `seq`, oldest first.
     async fn before(&self, room: &RoomName, seq: u64, limit: usize) -> Result<Tail, StoreError>;
 
+    /// The names of the rooms that have messages, in the order of their bytes.
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError>;
+
     /// The present epoch.
     async fn epoch(&self) -> Result<Epoch, StoreError>;
 

@@ -2,25 +2,28 @@
 
 use std::sync::Arc;
 
+use outgoing::Client;
 use store::Keeper;
 use tasks::{Kind, Kinds, TasksMetrics, Tidy, Workers, WorkersConfig};
+use webhooks::Deliver;
 
 use crate::config::ServeConfig;
 use crate::node::StartError;
 use crate::open;
 
 /// The names of all kinds, for metrics that exist from the start.
-pub(crate) const KINDS: [&str; 1] = [Tidy::NAME];
+pub(crate) const KINDS: [&str; 2] = [Tidy::NAME, Deliver::NAME];
 
 /// What this program can do in the background. A kind more: a line here, and its name above.
-fn kinds(store: &Arc<dyn Keeper>) -> Kinds {
-    Kinds::default().with(Tidy::new(store.clone()))
+fn kinds(store: &Arc<dyn Keeper>, client: &Client) -> Kinds {
+    Kinds::default().with(Tidy::new(store.clone())).with(Deliver::new(store.clone(), client.clone()))
 }
 
 /// Starts the workers of a process.
 pub(crate) fn start(
     config: &ServeConfig,
     store: &Arc<dyn Keeper>,
+    client: &Client,
     metrics: TasksMetrics,
 ) -> Result<Workers, StartError> {
     let queue = open::queue(config)?;
@@ -29,7 +32,7 @@ pub(crate) fn start(
         concurrency: config.workers as usize,
         ..WorkersConfig::default()
     };
-    Ok(Workers::start(store.clone(), queue, kinds(store), workers, metrics))
+    Ok(Workers::start(store.clone(), queue, kinds(store, client), workers, metrics))
 }
 
 #[cfg(test)]
@@ -49,6 +52,7 @@ mod tests {
         let store: Arc<dyn Keeper> = Arc::new(store);
         let mut named = KINDS.to_vec();
         named.sort_unstable();
-        assert_eq!(kinds(&store).names(), named);
+        let client = Client::new(outgoing::OutgoingConfig::default()).unwrap();
+        assert_eq!(kinds(&store, &client).names(), named);
     }
 }

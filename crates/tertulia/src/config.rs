@@ -199,6 +199,10 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_SEND_RATE", default_value_t = 50)]
     pub(crate) send_rate: u32,
 
+    /// Requests of the REST API a second, for each user, and each address of those who are nobody yet; 0: no limit.
+    #[arg(long, env = "TERTULIA_REQUEST_RATE", default_value_t = 50)]
+    pub(crate) request_rate: u32,
+
     /// Connections from one address at a time; 0: no limit.
     #[arg(long, env = "TERTULIA_CONNECTIONS_PER_ADDRESS", default_value_t = 0)]
     pub(crate) connections_per_address: usize,

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use bus::{Bus, BusError};
 use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
-use people::{People, PeopleConfig, Tokens};
+use people::{People, PeopleConfig};
 use proto::{RoomName, TaskId};
 use roomlog::{LaneConfig, RoomLog};
 use store::{Keeper, StoreError, StoreView};
 use tasks::Workers;
+use webhooks::Hooks;
 
 use crate::background;
 use crate::config::ServeConfig;
@@ -145,9 +146,9 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, metrics.hub);
     let gateway_config = GatewayConfig {
         node_name: config.node_name(),
-        guests: config.guests,
         allowed_origins: config.allowed_origins.clone(),
         send_rate: config.send_rate,
+        request_rate: config.request_rate,
         sockets: limits::sockets(config),
         connections_per_address: config.connections_per_address,
         connect_rate: config.connect_rate,
@@ -158,10 +159,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         tracer,
         ..GatewayConfig::default()
     };
-    let tokens = Tokens::new(&secret);
-    let workers = background::start(config, &store, metrics.tasks)?;
+    let workers = background::start(config, &store, &client, metrics.tasks)?;
+    let hooks = Hooks::new(store.clone(), client);
     let Metrics { gateway: metrics, registry, .. } = metrics;
-    let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
+    let gateway = Gateway::new(hub.clone(), room_log.clone(), people.clone(), hooks, gateway_config, metrics, registry);
     Ok(Running { gateway, people, room_log, hub, bus, store, workers, traces })
 }
 
