@@ -117,6 +117,10 @@ impl Gateway {
         node.spawn(async move { sessions::watch(&watch).await });
         let watch = node.clone();
         node.spawn(async move { watch.stays.watch(&watch.people).await });
+        if let Some(endings) = node.people.endings() {
+            let stays = node.stays.clone();
+            node.spawn(async move { stays.heed(endings).await });
+        }
         let tidy = node.clone();
         node.spawn(async move {
             loop {

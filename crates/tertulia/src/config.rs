@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gateway::Networks;
-use proto::{RoomName, TaskId};
+use proto::{PersonName, RoomName, TaskId};
+use uuid::Uuid;
 
 pub(crate) use self::settings::{Setting, Source, Value};
 pub(crate) use self::vouchers::VoucherFlags;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Worker(Box<ServeConfig>),
     /// Look at the tasks in the background: list, show, retry or drop them.
     Tasks(Box<TasksConfig>),
+    /// Make accounts and look after them, beside whatever nodes run.
+    Accounts(Box<AccountsConfig>),
 }
 
 impl Command {
@@ -64,6 +67,7 @@ impl Command {
             Self::Export(asked) => &asked.config,
             Self::Import(asked) => &asked.config,
             Self::Tasks(asked) => &asked.config,
+            Self::Accounts(asked) => &asked.config,
         }
     }
 
@@ -75,6 +79,7 @@ impl Command {
             Self::Export(asked) => &mut asked.config,
             Self::Import(asked) => &mut asked.config,
             Self::Tasks(asked) => &mut asked.config,
+            Self::Accounts(asked) => &mut asked.config,
         }
     }
 }
@@ -103,6 +108,58 @@ pub(crate) struct ExportConfig {
 
     #[command(flatten)]
     pub(crate) config: ServeConfig,
+}
+
+/// `accounts`.
+#[derive(Args)]
+pub(crate) struct AccountsConfig {
+    /// What to do.
+    #[arg(value_enum)]
+    pub(crate) action: AccountsAction,
+
+    /// Whose account.
+    #[arg(value_parser = person_name)]
+    pub(crate) name: Option<PersonName>,
+
+    /// With `add`: the account may look after the chat.
+    #[arg(long)]
+    pub(crate) admin: bool,
+
+    /// With `add`: the account is a program's, which has no password and comes by keys.
+    #[arg(long)]
+    pub(crate) bot: bool,
+
+    /// With `key`: what to call it.
+    #[arg(long, default_value = "made by a command")]
+    pub(crate) label: String,
+
+    /// With `revoke`: the session or key to end, as `sessions` names it. Default: all of them.
+    #[arg(long, value_name = "ID")]
+    pub(crate) grant: Option<Uuid>,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// What can be done about accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccountsAction {
+    /// Make an account; the password is read from standard input.
+    Add,
+    /// Show all accounts.
+    List,
+    /// Keep somebody out: all sessions and keys end, and no new one begins.
+    Disable,
+    /// Let somebody in again.
+    Enable,
+    /// Give an account the password on standard input; all its sessions and keys end.
+    Password,
+    /// Make an API key and show it, once.
+    Key,
+    /// Show what lets somebody be this account now.
+    Sessions,
+    /// End all sessions and keys of an account, or one of them.
+    Revoke,
 }
 
 /// `import`.
@@ -309,6 +366,10 @@ fn room_name(name: &str) -> Result<RoomName, String> {
     RoomName::parse(name).map_err(|refusal| refusal.detail)
 }
 
+fn person_name(name: &str) -> Result<PersonName, String> {
+    PersonName::parse(name).map_err(|refusal| refusal.detail)
+}
+
 fn on_or_off(word: &str) -> Result<bool, String> {
     match word {
         "on" | "true" | "yes" | "1" => Ok(true),
@@ -350,6 +411,12 @@ pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, clap::
         None => Vec::new(),
     };
     let mut command = Program::from_arg_matches(&matches)?.command;
+    if let Command::Accounts(asked) = &command
+        && (asked.action == AccountsAction::List) != asked.name.is_none()
+    {
+        let sentence = "say whose account it is, except to `list` all";
+        return Err(Program::command().error(ErrorKind::MissingRequiredArgument, sentence));
+    }
     command.config_mut().forget_empty();
     Ok(Asked { command, settings })
 }

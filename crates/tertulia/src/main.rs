@@ -60,7 +60,7 @@ fn start_logging(Asked { command, settings }: &Asked) {
     match command {
         Command::Serve(_) | Command::Worker(_) => logging::start(config.log_format, &config.log),
         Command::Doctor(_) | Command::Config(_) | Command::Health(_) => {}
-        Command::Migrate(_) | Command::Export(_) | Command::Import(_) | Command::Tasks(_) => {
+        Command::Migrate(_) | Command::Export(_) | Command::Import(_) | Command::Tasks(_) | Command::Accounts(_) => {
             let format = if config.log_format == LogFormat::Auto { LogFormat::Human } else { config.log_format };
             logging::start(format, if is_default { "warn" } else { &config.log });
         }
@@ -96,6 +96,7 @@ async fn carry_out(Asked { command, settings }: Asked) -> Result<ExitCode, Start
         Command::Import(asked) => commands::import::run(&asked).await?,
         Command::Worker(config) => worker::work(*config).await?,
         Command::Tasks(asked) => commands::tasks::run(&asked).await?,
+        Command::Accounts(asked) => commands::accounts::run(&asked).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use bus::{Bus, BusError};
 use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
 use people::{People, PeopleConfig};
-use proto::{RoomName, TaskId};
+use proto::{Refusal, RoomName, TaskId};
 use roomlog::{LaneConfig, RoomLog};
 use store::{Keeper, StoreError, StoreView};
 use tasks::Workers;
@@ -60,6 +60,8 @@ pub(crate) enum StartError {
     Write { name: PathBuf, error: io::Error },
     #[error("{} cannot be read: {error}", .name.display())]
     Read { name: PathBuf, error: io::Error },
+    #[error("{}", .0.detail)]
+    Refused(#[from] Refusal),
     #[error("there is no room {0} here")]
     NoSuchRoom(RoomName),
     #[error("a worker that does nothing: give --workers more than 0")]
@@ -124,7 +126,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let metrics = Metrics::of_node(&config.node_name())?;
     let (tracer, traces) = otlp::start(config, metrics.traces)?;
     let store = open::store(config, metrics.store).await?;
-    let (bus, commons, events) = open::bus(config, metrics.bus)?;
+    let open::Carrier { bus, commons, events } = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
         Some(secret) => secret.clone(),

@@ -168,11 +168,25 @@ pub(crate) async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreEr
     }
 }
 
+/// One bus, by what it does.
+pub(crate) struct Carrier {
+    /// Carries what rooms say.
+    pub(crate) bus: Arc<dyn Bus>,
+    /// Holds what nodes have in common for a short time.
+    pub(crate) commons: Arc<dyn Commons>,
+    /// What the hub must hear of.
+    pub(crate) events: mpsc::Receiver<BusEvent>,
+}
+
+impl Carrier {
+    fn new((bus, events): (impl Bus + Commons, mpsc::Receiver<BusEvent>)) -> Self {
+        let bus = Arc::new(bus);
+        Self { bus: bus.clone(), commons: bus, events }
+    }
+}
+
 /// Starts the bus. A Redis that is away is no error: the node starts degraded.
-pub(crate) fn bus(
-    config: &ServeConfig,
-    metrics: BusMetrics,
-) -> Result<(Arc<dyn Bus>, Arc<dyn Commons>, mpsc::Receiver<BusEvent>), StartError> {
+pub(crate) fn bus(config: &ServeConfig, metrics: BusMetrics) -> Result<Carrier, StartError> {
     if Place::of(config).is_shared() != config.redis_url.is_some() {
         tracing::warn!(
             "Postgres and Redis belong together: without Redis nodes on one Postgres hear each other only after seconds, and \
@@ -180,13 +194,9 @@ pub(crate) fn bus(
         );
     }
     let Some(url) = &config.redis_url else {
-        let (bus, events) = LocalBus::with_metrics(LOCAL_EVENTS, metrics);
-        let bus = Arc::new(bus);
-        return Ok((bus.clone(), bus, events));
+        return Ok(Carrier::new(LocalBus::with_metrics(LOCAL_EVENTS, metrics)));
     };
-    let (bus, events) = RedisBus::start(redis_config(config, url), metrics)?;
-    let bus = Arc::new(bus);
-    Ok((bus.clone(), bus, events))
+    Ok(Carrier::new(RedisBus::start(redis_config(config, url), metrics)?))
 }
 
 /// Starts the queue of due tasks: beside the bus, or within the process.

@@ -106,10 +106,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_weighs_less_than_sixty_kilobytes() {
+    fn the_page_weighs_less_than_sixty_four_kilobytes() {
         assert!(
             FILES.iter().filter(|file| !file.path.starts_with("/api/")).map(|file| file.bytes.len()).sum::<usize>()
-                < 60_000
+                < 64_000
         );
     }
 }

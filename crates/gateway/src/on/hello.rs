@@ -1,7 +1,7 @@
 //! `hello`: a name makes a new guest, a token brings back whoever it stands for.
 //!
 //! Where the upgrade brought a session or a key there is nothing to say, and the welcome comes by itself. A client that says hello all
-//! the same is welcomed once more, as whom it is already; the name that it gives counts for nothing.
+//! the same is welcomed once more, as whom it is already: what it says there counts for nothing.
 
 use futures_util::FutureExt;
 use people::{Identity, Standing};
@@ -44,27 +44,13 @@ impl Stranger {
 }
 
 impl Guest {
-    pub(super) fn on_hello(&mut self, reference: Option<String>, by: By) -> Result<Option<Work>, Refusal> {
-        let again = || Refusal::new(Code::AlreadyWelcome, "hello was said before");
+    /// Who was welcomed unasked may say hello once, and is told again who it is.
+    pub(super) fn on_hello(&mut self, reference: Option<&str>) -> Result<(), Refusal> {
         if !std::mem::take(&mut self.may_greet) {
-            return Err(again());
+            return Err(Refusal::new(Code::AlreadyWelcome, "hello was said before"));
         }
-        let By::Token(token) = by else {
-            welcome(&self.node, &self.conn, reference.as_deref(), &self.user, None);
-            return Ok(None);
-        };
-        // The upgrade has said who this is. A token may say it again, and nothing else.
-        let (node, conn, user) = (self.node.clone(), self.conn.clone(), self.user.clone());
-        let work = async move {
-            let identity = node.people.recognize(token.reveal()).await;
-            let same = identity.and_then(|it| if it.user.id == user.id { Ok(it) } else { Err(again()) });
-            match same {
-                Ok(identity) => welcome_as(&node, &conn, reference.as_deref(), &identity),
-                Err(refusal) => node.refuse(&conn, reference.as_deref(), None, &refusal),
-            }
-            After::Nothing
-        };
-        Ok(Some(work.boxed()))
+        welcome(&self.node, &self.conn, reference, &self.user, None);
+        Ok(())
     }
 }
 

@@ -78,7 +78,7 @@ impl Guest {
         let reference = hello.as_ref().and_then(|hello| hello.reference.as_deref());
         hello::welcome_as(node, conn, reference, &identity);
         let user = identity.user.clone();
-        let _staying = node.stays.begin(identity, conn.clone());
+        let _staying = node.stays.begin(&node.people, identity, conn.clone());
         let may_greet = hello.is_none();
         let (node, conn) = (node.clone(), conn.clone());
         Self { node, conn, user, seats: HashMap::new(), typed_at: None, may_greet, _staying }
@@ -106,8 +106,9 @@ impl Guest {
                 conn.answer(&to_client::pong(reference.as_deref()));
                 Ok(None)
             }
-            FromClient::HelloName { name } => self.on_hello(reference.clone(), By::Name(name)),
-            FromClient::HelloToken { token } => self.on_hello(reference.clone(), By::Token(token)),
+            FromClient::HelloName { .. } | FromClient::HelloToken { .. } => {
+                self.on_hello(reference.as_deref()).map(|()| None)
+            }
         };
         done.unwrap_or_else(|refusal| {
             node.refuse(&conn, reference.as_deref(), id.as_deref(), &refusal);

@@ -207,7 +207,7 @@ impl Life {
             seat: None,
             counted: None,
             typing: super::on::Typing::default(),
-            _staying: session.node.stays.begin(identity, session.clone()),
+            _staying: session.node.stays.begin(&session.node.people, identity, session.clone()),
             session,
         };
         guest.enter(room, offset);

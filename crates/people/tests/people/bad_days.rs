@@ -159,6 +159,7 @@ async fn while_the_store_is_away_nobody_comes_in_and_nobody_is_sent_away() {
     let (ana, _live) = comes(&node, &token).await;
     database.stop();
     eventually("copies are no longer believed", async || node.people.recognize(&token).await.is_err()).await;
+    assert!(!keys(&redis, "*:copy:*").await.is_empty(), "although they are there");
     let refusals = [
         node.people.recognize(&token).await.unwrap_err(),
         node.people.recognize(&guest_token).await.unwrap_err(),

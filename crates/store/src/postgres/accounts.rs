@@ -138,7 +138,7 @@ async fn alter(
         None => Vec::new(),
     };
     transaction.commit().await.map_err(judge)?;
-    Ok(found.map(|_| ended(rows_of(&rows)?)).transpose()?)
+    found.map(|_| ended(rows_of(&rows)?)).transpose()
 }
 
 fn revoke(account: UserId, which: Revoke) -> PgQuery {

@@ -1,5 +1,6 @@
 //! What the program can do besides serving, a file each.
 
+pub(crate) mod accounts;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod export;

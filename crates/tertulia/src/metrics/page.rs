@@ -41,6 +41,7 @@ fn sections() -> Vec<Section> {
     };
     vec![
         section("Connections and requests", &|it| gateway::GatewayMetrics::register(it).map(drop)),
+        section("People", &|it| people::PeopleMetrics::register(it).map(drop)),
         section("Rooms, deliveries, repairs", &|it| hub::HubMetrics::register(it).map(drop)),
         section("The queue to the store", &|it| roomlog::RoomLogMetrics::register(it).map(drop)),
         section("The store", &|it| StoreMetrics::register(it).map(|store| store.show_durability(&example()))),
