@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod ids;
 mod message;
 mod names;
+mod networks;
 mod refusal;
 mod timestamp;
 pub mod to_client;
@@ -25,6 +26,7 @@ pub use from_client::{FromClient, Position, Rejected, Request, TAIL_DEFAULT, TAI
 pub use ids::{Epoch, MessageId, NodeId, TaskId, UserId, WebhookId};
 pub use message::{Message, User};
 pub use names::{PersonName, RoomName, Text};
+pub use networks::{Networks, NotANetwork};
 pub use refusal::{Code, Refusal};
 pub use timestamp::Timestamp;
 pub use token::{TOKEN_BYTES_MAX, Token};

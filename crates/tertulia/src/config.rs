@@ -2,6 +2,7 @@
 
 mod file;
 mod settings;
+mod vouchers;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use store::Policy;
 use uuid::Uuid;
 
 pub(crate) use self::settings::{Setting, Source, Value};
+pub(crate) use self::vouchers::VoucherFlags;
 use crate::logging::LogFormat;
 use crate::otlp;
 
@@ -353,6 +355,9 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_SECRET", hide_env_values = true)]
     pub(crate) secret: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) vouchers: VoucherFlags,
+
     /// Store connections that write, on Postgres.
     #[arg(long, env = "TERTULIA_WRITERS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) writers: u32,
@@ -406,6 +411,7 @@ impl ServeConfig {
             text.take_if(|text| text.is_empty());
         }
         self.allowed_origins.retain(|origin| !origin.is_empty());
+        self.vouchers.forget_empty();
     }
 
     /// The name of this node: as given, or the host's.

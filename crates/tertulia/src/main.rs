@@ -15,6 +15,7 @@ mod open;
 mod otlp;
 mod runtime;
 mod signals;
+mod vouchers;
 mod worker;
 
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ use proto::{Refusal, RoomName, TaskId};
 use roomlog::{LaneConfig, RoomLog};
 use store::{Keeper, StoreError, StoreView};
 use tasks::Workers;
+use webhooks::Hooks;
 
 use crate::background;
 use crate::config::ServeConfig;
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::open;
 use crate::otlp::{self, Export};
 use crate::signals::{Leave, Signals};
+use crate::vouchers;
 
 /// Why a node could not start, or an errand could not be run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,10 @@ pub(crate) enum StartError {
     Weak(String),
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: {0}")]
     Traces(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("JWTs cannot be checked so: {0}")]
+    Jwt(#[from] people::JwtError),
+    #[error("{0}")]
+    Outgoing(String),
     #[error("metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("{0}")]
@@ -132,10 +138,12 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         Some(secret) => secret.clone(),
         None => store.secret(&fresh_secret()).await?,
     };
+    let client = vouchers::client(&config.vouchers)?;
     let people_config = PeopleConfig {
         guests: config.guests,
         sign_up: config.sign_up,
         session: Duration::from_secs(config.session_seconds),
+        voucher: vouchers::vouchers(&config.vouchers, &client)?,
         ..PeopleConfig::new(secret.as_str())
     };
     let people = People::start(people_config, store.clone(), commons, metrics.people);
@@ -159,9 +167,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         tracer,
         ..GatewayConfig::default()
     };
-    let workers = background::start(config, &store, metrics.tasks)?;
+    let workers = background::start(config, &store, &client, metrics.tasks)?;
+    let hooks = Hooks::new(store.clone(), client);
     let Metrics { gateway: metrics, registry, .. } = metrics;
-    let gateway = Gateway::new(hub.clone(), room_log.clone(), people.clone(), gateway_config, metrics, registry);
+    let gateway = Gateway::new(hub.clone(), room_log.clone(), people.clone(), hooks, gateway_config, metrics, registry);
     Ok(Running { gateway, people, room_log, hub, bus, store, workers, traces })
 }
 

@@ -12,7 +12,7 @@ use crate::config::ServeConfig;
 use crate::metrics::WorkerMetrics;
 use crate::node::{StartError, reachable};
 use crate::signals::Signals;
-use crate::{background, open};
+use crate::{background, open, vouchers};
 
 /// Works until it is asked to leave; then finishes what it can in time and gives the rest back.
 pub(crate) async fn work(config: ServeConfig) -> Result<(), StartError> {
@@ -28,7 +28,8 @@ pub(crate) async fn work(config: ServeConfig) -> Result<(), StartError> {
         store = open::store(&config, metrics.store) => store?,
         _ = signals.next() => return Ok(()),
     };
-    let workers = Arc::new(background::start(&config, &store, metrics.tasks)?);
+    let client = vouchers::client(&config.vouchers)?;
+    let workers = Arc::new(background::start(&config, &store, &client, metrics.tasks)?);
     tracing::info!(worker = workers.name(), "working; metrics at http://{}/metrics", reachable(address));
 
     let (stop, watching) = (CancellationToken::new(), TaskTracker::new());

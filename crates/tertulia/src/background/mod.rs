@@ -4,8 +4,10 @@ mod export;
 
 use std::sync::Arc;
 
+use outgoing::Client;
 use store::Keeper;
 use tasks::{Kind, Kinds, Retain, RetainMetrics, TasksMetrics, Tidy, Workers, WorkersConfig};
+use webhooks::Deliver;
 
 use self::export::ExportRoom;
 
@@ -14,7 +16,7 @@ use crate::node::StartError;
 use crate::open;
 
 /// The names of all kinds, for metrics that exist from the start.
-pub(crate) const KINDS: [&str; 3] = [ExportRoom::NAME, Retain::<dyn Keeper>::NAME, Tidy::NAME];
+pub(crate) const KINDS: [&str; 4] = [Deliver::NAME, ExportRoom::NAME, Retain::<dyn Keeper>::NAME, Tidy::NAME];
 
 /// What the work in the background counts.
 pub(crate) struct BackgroundMetrics {
@@ -29,8 +31,9 @@ impl BackgroundMetrics {
 }
 
 /// What this program can do in the background. A kind more: a line here, and its name above.
-fn kinds(store: &Arc<dyn Keeper>, retain: RetainMetrics) -> Kinds {
+fn kinds(store: &Arc<dyn Keeper>, client: &Client, retain: RetainMetrics) -> Kinds {
     Kinds::default()
+        .with(Deliver::new(store.clone(), client.clone()))
         .with(ExportRoom::new(store.clone()))
         .with(Retain::<dyn Keeper>::new(store.clone(), retain))
         .with(Tidy::new(store.clone()))
@@ -40,6 +43,7 @@ fn kinds(store: &Arc<dyn Keeper>, retain: RetainMetrics) -> Kinds {
 pub(crate) fn start(
     config: &ServeConfig,
     store: &Arc<dyn Keeper>,
+    client: &Client,
     metrics: BackgroundMetrics,
 ) -> Result<Workers, StartError> {
     let queue = open::queue(config)?;
@@ -48,7 +52,7 @@ pub(crate) fn start(
         concurrency: config.workers as usize,
         ..WorkersConfig::default()
     };
-    Ok(Workers::start(store.clone(), queue, kinds(store, metrics.retain), workers, metrics.tasks))
+    Ok(Workers::start(store.clone(), queue, kinds(store, client, metrics.retain), workers, metrics.tasks))
 }
 
 #[cfg(test)]
@@ -69,6 +73,7 @@ mod tests {
         let mut named = KINDS.to_vec();
         named.sort_unstable();
         let retain = RetainMetrics::register(&prometheus::Registry::new()).unwrap();
-        assert_eq!(kinds(&store, retain).names(), named);
+        let client = Client::new(outgoing::OutgoingConfig::default()).unwrap();
+        assert_eq!(kinds(&store, &client, retain).names(), named);
     }
 }
