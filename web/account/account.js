@@ -49,9 +49,8 @@ $('credentials').onsubmit = async (event) => {
 	$('problem').textContent = '';
 	$('go').disabled = true;
 	try {
-		if (isNew) await ask('POST', '/accounts', { name, password });
-		await ask('POST', '/sessions', { name, password, cookie: true });
-		remember({ name, account: true });
+		const { user } = await ask('POST', isNew ? '/accounts' : '/sessions', { name, password, cookie: true });
+		remember({ name: user.name, account: true });
 		location.assign('/');
 	} catch ({ message }) {
 		$('problem').textContent = message;
@@ -64,12 +63,12 @@ $('credentials').onsubmit = async (event) => {
 // ---- a member ----
 
 async function show() {
-	const { user } = await ask('GET', '/accounts/me');
-	remember({ name: user.name, account: true });
+	const { name } = await ask('GET', '/accounts/me');
+	remember({ name, account: true });
 	$('stranger').hidden = true;
 	$('member').hidden = false;
-	$('who').textContent = user.name;
-	$('initial').textContent = [...user.name][0].toLocaleUpperCase();
+	$('who').textContent = name;
+	$('initial').textContent = [...name][0].toLocaleUpperCase();
 	await showSessions();
 }
 
@@ -146,7 +145,7 @@ $('others-out').onclick = () => attempt(async () => {
 $('new-password').onsubmit = (event) => {
 	event.preventDefault();
 	attempt(async () => {
-		await ask('PUT', '/accounts/me/password', { old: $('old').value, new: $('new').value });
+		await ask('PUT', '/accounts/me/password', { before: $('old').value, after: $('new').value });
 		$('new-password').reset();
 		await showSessions();
 		return say.changed;

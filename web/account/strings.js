@@ -2,7 +2,7 @@
 
 import { locale } from '../strings.js';
 
-const words = {
+export const words = {
 	en: {
 		signIn: 'Sign in',
 		signUp: 'Create an account',
@@ -18,7 +18,7 @@ const words = {
 		sessions: 'Where you are signed in',
 		sessionsHint: 'Whatever you do not know, sign out: it is disconnected at once.',
 		here: 'here',
-		lastUsed: (when, where) => `last used ${when}, from ${where}`,
+		lastUsed: (when, where) => `last used ${when}${where ? `, from ${where}` : ''}`,
 		revoke: 'Sign out',
 		revokeOf: (what) => `Sign out: ${what}`,
 		revoked: (what) => `Signed out: ${what}.`,
@@ -53,7 +53,7 @@ const words = {
 		sessions: 'Dónde tienes la sesión abierta',
 		sessionsHint: 'Cierra lo que no conozcas: se desconecta al instante.',
 		here: 'aquí',
-		lastUsed: (when, where) => `usada por última vez ${when}, desde ${where}`,
+		lastUsed: (when, where) => `usada por última vez ${when}${where ? `, desde ${where}` : ''}`,
 		revoke: 'Cerrar',
 		revokeOf: (what) => `Cerrar: ${what}`,
 		revoked: (what) => `Sesión cerrada: ${what}.`,
