@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { everybodyLeaves, fresh, person, connected, WAYS, URLS } from './people.mjs';
+import { connected, everybodyLeaves, fresh, guest, hears, Line, person, texts, until, URLS, WAYS } from './people.mjs';
 import { poller, SEPARATOR, socket } from './wire.mjs';
 
 after(everybodyLeaves);
@@ -43,6 +43,24 @@ describe('hearts', { concurrency: true }, () => {
     await ws.closes(60_000);
     clearInterval(pongs);
   });
+
+  for (const [way, options] of Object.entries(WAYS)) {
+    test(`who hears nothing for as long leaves by itself, and returns, by ${way}`, async () => {
+      const line = guest(await Line.to(new URL(URLS[0])));
+      const ana = person(line.url, 'Ana', fresh(), options);
+      await connected(ana);
+      await ana.say('before');
+      if (options.transports.length > 1) await until('it is upgraded', () => ana.socket.io.engine.transport.name === 'websocket');
+      line.hush();
+      for (const end = Date.now() + 55_000; ana.reasons.length === 0 && Date.now() < end; ) await pause(50);
+      assert.deepEqual(ana.reasons, ['ping timeout']);
+      line.cut();
+      line.mend();
+      await ana.say('after');
+      await hears(ana, 2);
+      assert.deepEqual(texts(ana), ['before', 'after']);
+    });
+  }
 
   test('unchanged clients who have nothing to say stay', async () => {
     const people = Object.values(WAYS).map((options) => person(URLS[0], 'Ana', fresh(), options));
