@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -132,6 +133,36 @@ async fn who_is_lost_with_a_dead_line_is_missed_within_fifteen_seconds() {
         assert!(timeout(LOST, one).await.expect("it hears").unwrap(), "it is there");
     }
     gone.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Guards against a crowd that goes at once and is missed in part: what tells of it is more than the engine takes at a time.
+#[tokio::test]
+async fn each_of_a_crowd_is_missed_by_whoever_hears() {
+    let cluster = Cluster::of(PROGRAM, 2).await;
+    let mut watchers = [
+        connected(&cluster, 0, "by WebSocket").await,
+        counted(SocketIo::polling(cluster.nodes[0].address(), json!({})).await, "by polling").await,
+    ];
+    let mut crowd = Vec::new();
+    for number in 0..40 {
+        crowd.push(connected(&cluster, 1, &format!("p{number}")).await);
+    }
+    for watcher in &mut watchers {
+        let mut came = 0;
+        while came < 40 {
+            let who = watcher.expect("user joined").await[0]["username"].to_string();
+            came += usize::from(who.starts_with("\"p"));
+        }
+    }
+    for client in &mut crowd {
+        client.say("41").await;
+    }
+    for watcher in &mut watchers {
+        let mut left = HashSet::new();
+        while left.len() < 40 {
+            left.insert(watcher.expect("user left").await[0]["username"].to_string());
+        }
+    }
 }
 
 /// Guards the ways to go that a network does tell of: at once, not when some heart would have beaten.
