@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connected, everybodyLeaves, fresh, guest, hears, Line, person, texts, until, URLS, WAYS } from './people.mjs';
+import { connected, everybodyLeaves, fresh, guest, hears, LIBRARIES, Line, person, plain, texts, until, URLS, WAYS } from './people.mjs';
+import { path, program, PYTHON } from './programs.mjs';
 import { poller, SEPARATOR, socket } from './wire.mjs';
 
 after(everybodyLeaves);
@@ -70,5 +71,25 @@ describe('hearts', { concurrency: true }, () => {
       assert.deepEqual(one.reasons, []);
       await one.say('still here');
     }
+  });
+
+  test('and so do those who are counted', async () => {
+    const room = fresh();
+    const people = Object.values(LIBRARIES).flatMap((library) =>
+      Object.values(WAYS).map((options, i) => {
+        const one = plain(URLS[i], { library, auth: { room }, ...options });
+        one.reasons = [];
+        one.socket.on('disconnect', (reason) => one.reasons.push(reason));
+        one.socket.emit('add user', `person ${i}`);
+        return one;
+      }));
+    const pythons = ['sync', 'asyncio'].flatMap((kind) =>
+      [['websocket'], ['polling']].map((transports) =>
+        program(PYTHON, path('hola.py'), kind, URLS[0], JSON.stringify({ transports, auth: { room }, user: `${kind} ${transports}` }))));
+    await until('all are counted', () =>
+      people.every((one) => one.of('login').length === 1) && pythons.every(({ lines }) => lines.some((line) => line.startsWith('["login"'))));
+    await pause(30_000);
+    for (const one of people) assert.deepEqual([one.reasons, one.of('user left')], [[], []]);
+    for (const { lines } of pythons) assert.ok(!lines.some((line) => line.startsWith('["disconnected"')), `${lines}`);
   });
 });
