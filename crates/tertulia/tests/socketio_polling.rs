@@ -36,6 +36,9 @@ async fn polling_carries_the_same_and_goes_over_to_a_websocket() {
         assert_eq!(client.ask(&json!(["chat message", format!("end {upgrade}")])).await, "30[]");
         let heard = client.heard_until(&format!("end {upgrade}")).await;
         assert!(heard.iter().map(|(offset, _)| *offset).eq(1..=if upgrade { 32 } else { 31 }), "{}", heard.len());
+        // One packet that is larger than all that waits otherwise.
+        let history = client.ask(&json!(["history", {"limit": 30}])).await;
+        assert!(history.len() > 200_000 && history.starts_with("31["), "{}", history.len());
     }
     let client = SocketIo::polling(node.address(), json!({})).await;
     assert_eq!(client.post(&format!("42[\"message\",\"{}\"]", "x".repeat(70_000))).await, Some(413));

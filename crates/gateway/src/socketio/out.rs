@@ -100,9 +100,9 @@ impl Out {
         self.bytes[kind as usize]
     }
 
-    /// Whether nothing waits, so that what may be dropped need not be.
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+    /// Bytes of any kind that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes.iter().sum()
     }
 
     /// Whether the client has taken everything.

@@ -6,10 +6,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::{HeaderValue, Request, Response, header};
 use engineioxide::ProtocolVersion;
-use proto::FRAME_BYTES_MAX;
 use tower::ServiceExt;
 
 use super::session::Session;
@@ -20,6 +19,9 @@ const COUNTED: Duration = Duration::from_secs(4);
 /// How long one waits while its client goes over: no longer than it needs, or the client waits; not no time at all, or one that does not
 /// wait for its answer would ask without end.
 const GOING_OVER: Duration = Duration::from_millis(100);
+/// Bytes a second that an answer may come in at least, and the most seconds that this gives it.
+const SLOWLY: u64 = 16 * 1024;
+const PATIENCE: u64 = 60;
 /// The engine's word for nothing and for closing, as older clients have them in a poll, and newer ones.
 const NOTHING: [&str; 2] = ["1:6", "6"];
 const CLOSE: [&[u8]; 3] = [b"1:1", b"1", b""];
@@ -31,18 +33,20 @@ const MESSAGE: u8 = b'4';
 struct Waiting<'a> {
     session: &'a Session,
     hung_up: bool,
+    /// Seconds that the answer may take on its way.
+    under_way: u32,
 }
 
 impl<'a> Waiting<'a> {
     fn begin(session: &'a Session) -> Self {
         session.pulse.poll_begins(session.node.connections.now());
-        Self { session, hung_up: true }
+        Self { session, hung_up: true, under_way: 0 }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.session.pulse.poll_ends(self.session.node.connections.now());
+        self.session.pulse.poll_ends(self.session.node.connections.now() + self.under_way);
         if self.hung_up {
             self.session.end("lost");
         }
@@ -60,6 +64,8 @@ pub(super) async fn answer(session: &Session, request: Request<Body>) -> Option<
         () = long_enough(session) => Some(nothing(session)),
     };
     waiting.hung_up = false;
+    let bytes = answer.as_ref().and_then(|answer| answer.body().size_hint().exact()).unwrap_or(0);
+    waiting.under_way = (bytes / SLOWLY).min(PATIENCE) as u32;
     answer
 }
 
@@ -87,7 +93,8 @@ async fn long_enough(session: &Session) {
 /// What the engine answers, unless it closes somebody who has not asked for it.
 async fn unless_closed(session: &Session, answer: Response<Body>) -> Option<Response<Body>> {
     let (head, body) = answer.into_parts();
-    let body = to_bytes(body, 2 * FRAME_BYTES_MAX).await.unwrap_or_default();
+    // It is in memory already, whatever its size.
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let is_newer = session.version() == ProtocolVersion::V4;
     let packets = body.split(|byte| *byte == BETWEEN).filter(|packet| packet.first() == Some(&MESSAGE)).count();
     // Between two packets stands one byte more, so one is missing. How older clients are told makes them hard to count, and no matter.

@@ -12,7 +12,7 @@ const ASK_AFTER: u32 = 3;
 const LOST_AFTER: u32 = 10;
 /// Whoever was written as much since they were last heard may only be slow: the question waits behind it.
 const MUCH: usize = 256 * 1024;
-/// Seconds without a poll after which nobody is there. The answer before it may be large, and the line slow.
+/// Seconds without a poll after which nobody is there.
 const UNPOLLED: u32 = 7;
 
 /// Signs of life. All times are seconds on the node's clock.
@@ -61,8 +61,9 @@ impl Pulse {
         self.heard(now);
     }
 
-    pub(super) fn poll_ends(&self, now: u32) {
-        self.polled_at.store(now, Ordering::Relaxed);
+    /// A poll is answered; the client has that at some time, and may poll again from then on.
+    pub(super) fn poll_ends(&self, at: u32) {
+        self.polled_at.store(at, Ordering::Relaxed);
         self.polls.fetch_sub(1, Ordering::AcqRel);
     }
 

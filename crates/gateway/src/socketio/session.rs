@@ -31,6 +31,8 @@ const INBOX_EACH: usize = 64;
 const ANSWERS_BYTES: usize = 64 * 1024;
 /// Bytes that may wait while a replay goes on.
 const REPLAY_BYTES: usize = 32 * 1024;
+/// Bytes that may wait while it is still told who comes, goes and writes.
+const WHISPER_BYTES: usize = 8 * 1024;
 /// Sends that may wait for their acknowledgement before nothing more is read.
 const SENDS_WAITING: u32 = 256;
 
@@ -136,11 +138,11 @@ impl Session {
         self.push(&mut self.out(), packet, Kind::Answer);
     }
 
-    /// Writes a packet that may be dropped when the client is behind.
-    pub(super) fn whisper(&self, packet: Str) {
+    /// Writes packets that belong together and may be dropped when the client is behind.
+    pub(super) fn whisper(&self, packets: impl IntoIterator<Item = Str>) {
         let mut out = self.out();
-        if out.is_idle() {
-            self.push(&mut out, packet, Kind::Present);
+        if out.waiting_bytes() <= WHISPER_BYTES {
+            packets.into_iter().for_each(|packet| self.push(&mut out, packet, Kind::Present));
         }
     }
 
