@@ -4,27 +4,27 @@ use serde_json::Value;
 use testkit::errand::run_with;
 use testkit::node::{Node, NodeOptions, raw_http};
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tertulia");
-pub const PASSWORD: &str = "correct horse battery";
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tertulia");
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// In small letters.
-    pub head: String,
-    pub body: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     /// It has this status: its JSON.
-    pub fn is(self, status: u16) -> Value {
+    pub(crate) fn is(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
     /// It is a problem of this status and code, and says so in both places.
-    pub fn refused(self, status: u16, code: &str) -> Value {
+    pub(crate) fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
         let shown = format!("{self:?}");
@@ -33,17 +33,17 @@ impl Answer {
         problem
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
-pub fn options() -> NodeOptions {
+pub(crate) fn options() -> NodeOptions {
     NodeOptions::alone(PROGRAM)
 }
 
 /// Asks, with these lines besides, and a body if there is one.
-pub async fn ask(node: &Node, what: &str, lines: &[&str], body: Option<&str>) -> Answer {
+pub(crate) async fn ask(node: &Node, what: &str, lines: &[&str], body: Option<&str>) -> Answer {
     let (method, path) = what.split_once(' ').unwrap();
     let path = if path.starts_with("/api") { path.to_owned() } else { format!("/api/v1{path}") };
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", node.address());
@@ -60,14 +60,14 @@ pub async fn ask(node: &Node, what: &str, lines: &[&str], body: Option<&str>) ->
 }
 
 /// Somebody with a token.
-pub struct Somebody<'a> {
-    pub node: &'a Node,
-    pub token: String,
-    pub id: String,
+pub(crate) struct Somebody<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) token: String,
+    pub(crate) id: String,
 }
 
 impl Somebody<'_> {
-    pub async fn asks(&self, what: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn asks(&self, what: &str, body: Option<Value>) -> Answer {
         let bearer = format!("Authorization: Bearer {}", self.token);
         ask(self.node, what, &[&bearer], body.map(|body| body.to_string()).as_deref()).await
     }
@@ -79,24 +79,24 @@ fn somebody(node: &Node, entered: Value) -> Somebody<'_> {
 }
 
 /// A guest whom nobody has met before.
-pub async fn guest<'a>(node: &'a Node, name: &str) -> Somebody<'a> {
+pub(crate) async fn guest<'a>(node: &'a Node, name: &str) -> Somebody<'a> {
     let body = serde_json::json!({ "name": name }).to_string();
     somebody(node, ask(node, "POST /guests", &[], Some(&body)).await.is(201))
 }
 
 /// Somebody who makes an account.
-pub async fn signed_up<'a>(node: &'a Node, name: &str) -> Somebody<'a> {
+pub(crate) async fn signed_up<'a>(node: &'a Node, name: &str) -> Somebody<'a> {
     let body = serde_json::json!({ "name": name, "password": PASSWORD }).to_string();
     somebody(node, ask(node, "POST /accounts", &[], Some(&body)).await.is(201))
 }
 
-pub async fn signed_in<'a>(node: &'a Node, name: &str) -> Somebody<'a> {
+pub(crate) async fn signed_in<'a>(node: &'a Node, name: &str) -> Somebody<'a> {
     let body = serde_json::json!({ "name": name, "password": PASSWORD }).to_string();
     somebody(node, ask(node, "POST /sessions", &[], Some(&body)).await.is(201))
 }
 
 /// A node in whose store there is an admin, Root.
-pub async fn node_with_admin(options: NodeOptions) -> Node {
+pub(crate) async fn node_with_admin(options: NodeOptions) -> Node {
     let mut node = Node::start(options).await;
     node.kill();
     let folder = format!("--data-dir={}", node.folder().join("data").display());
