@@ -102,10 +102,8 @@ struct NewBot {
 #[schema(as = AccountChanges)]
 struct Changes {
     /// Whether nobody may be this account.
-    #[schema(nullable = false)]
     disabled: Option<bool>,
     /// Whether it may look after the chat.
-    #[schema(nullable = false)]
     admin: Option<bool>,
 }
 
