@@ -1,6 +1,7 @@
 //! How much is too much: rates a user, connections an address, newcomers a second.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
+use people::Pace;
 use proto::{Code, Refusal, UserId};
 
 /// How many seconds' worth of messages a user may send at once.
@@ -56,6 +58,15 @@ pub(crate) enum Asker {
     Address(IpAddr),
 }
 
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => id.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
 /// Requests a second of the REST API and asker, on this node.
 pub(crate) struct RequestRate {
     limiter: Option<RateLimiter<Asker, HashMapStateStore<Asker>, DefaultClock, StateInformationMiddleware>>,
@@ -97,6 +108,13 @@ impl RequestRate {
                 (Err(refusal), Some(left(0)))
             }
         }
+    }
+
+    /// The same rate, for those who count it together.
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        let a_second = NonZeroU32::new(self.a_second)?;
+        let every = Duration::from_secs(1) / a_second.get();
+        Some(Pace { burst: self.a_second.saturating_mul(BURST_SECONDS), every })
     }
 
     /// Forgets askers who have not asked for a while.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bus::{Commons, Pace};
 use proto::Refusal;
 
-use crate::refusals;
+use crate::{People, refusals};
 
 /// Who is at the door, as far as that can be seen.
 #[derive(Clone, Debug)]
@@ -60,8 +60,18 @@ impl Limits {
         self.take(format!("up:{}", network(address)), self.paces.sign_up_address).await
     }
 
-    async fn take(&self, key: String, pace: Pace) -> Result<(), Refusal> {
+    pub(crate) async fn take(&self, key: String, pace: Pace) -> Result<(), Refusal> {
         self.commons.take(&key, pace).await.map_err(refusals::too_often)
+    }
+}
+
+impl People {
+    /// Somebody asks for one more thing, at a pace that all nodes keep together; without Redis, each for itself.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub async fn pace(&self, who: &str, pace: Pace) -> Result<(), Refusal> {
+        self.inner.limits.take(format!("ask:{who}"), pace).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use people::{Account, AccountKind};
-use proto::{Code, PersonName, UserId};
+use proto::{Code, PersonName, Refusal, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -102,10 +102,8 @@ struct NewBot {
 #[schema(as = AccountChanges)]
 struct Changes {
     /// Whether nobody may be this account.
-    #[schema(nullable = false)]
     disabled: Option<bool>,
     /// Whether it may look after the chat.
-    #[schema(nullable = false)]
     admin: Option<bool>,
 }
 
@@ -206,9 +204,12 @@ async fn look(call: Call) -> Answer {
 }
 
 async fn alter(mut call: Call) -> Answer {
-    call.admin()?;
+    let own = call.admin()?.user.id;
     let id = UserId(call.uuid("account")?);
     let Changes { disabled, admin } = call.body().await?;
+    if id == own && (disabled == Some(true) || admin == Some(false)) {
+        return Err(Refusal::new(Code::Forbidden, "not oneself: somebody must be left to look after the chat").into());
+    }
     let people = &call.node.people;
     match disabled {
         Some(true) => people.disable(id).await?,

@@ -106,7 +106,7 @@ struct NewMessage {
     #[schema(schema_with = schemas::says)]
     text: String,
     /// The `seq` that it answers.
-    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_u64, nullable = false)]
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_u64)]
     reply_to: Option<u64>,
 }
 

@@ -83,8 +83,13 @@ async fn answer(node: &Arc<Node>, mut request: Request, next: Next) -> (Response
         Ok(Some(identity)) => Asker::User(identity.user.id),
         _ => Asker::Address(address::counted(address)),
     };
-    let (passed, allowance) = node.request_rate.spend(asker);
+    let (mut passed, mut allowance) = node.request_rate.spend(asker);
+    // Here first, which costs nothing, and then together with all other nodes.
+    if let (Ok(()), Some(pace)) = (&passed, node.request_rate.pace()) {
+        passed = node.people.pace(&asker.to_string(), pace).await;
+    }
     if let Err(refusal) = passed {
+        allowance = allowance.map(|allowance| Allowance { remaining: 0, ..allowance });
         return (Problem::of(&refusal).into_response(), allowance);
     }
     request.extensions_mut().insert(who);

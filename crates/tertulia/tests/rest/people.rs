@@ -151,6 +151,9 @@ async fn only_admins_look_after_accounts() {
     assert_eq!(root.asks(&format!("GET {anas}"), None).await.is(200)["disabled"], true);
     root.asks(&format!("PATCH {anas}"), Some(json!({ "disabled": false, "admin": true }))).await.is(200);
     signed_in(&node, "Ana").await.asks("GET /accounts", None).await.is(200);
+    for change in [json!({ "disabled": true }), json!({ "admin": false })] {
+        root.asks(&format!("PATCH /accounts/{}", root.id), Some(change)).await.refused(403, "forbidden");
+    }
     let nobody = "/accounts/0190c3f2-5b1e-7c44-9d2a-6f0f3a1b2c3d";
     root.asks(&format!("PATCH {nobody}"), Some(json!({ "disabled": true }))).await.refused(404, "not_found");
 }
