@@ -14,7 +14,6 @@ mod credentials;
 mod http;
 mod limits;
 mod metrics;
-mod networks;
 mod node;
 mod on;
 mod places;
@@ -28,6 +27,7 @@ mod writing;
 mod ws;
 
 pub use config::GatewayConfig;
+pub use http::watched::Watched;
 pub use metrics::GatewayMetrics;
-pub use networks::{Networks, NotANetwork};
 pub use node::{Gateway, Phase};
+pub use proto::{Networks, NotANetwork};

@@ -84,7 +84,8 @@ impl Call {
         Caller { agent, address }
     }
 
-    fn param(&self, name: &str) -> &str {
+    /// What stands in the address.
+    pub(super) fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(one, _)| one == name).map_or("", |(_, value)| value)
     }
 

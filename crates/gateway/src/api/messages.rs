@@ -206,7 +206,7 @@ async fn amend(node: &Arc<Node>, by: UserId, room: RoomName, seq: u64, kind: Kin
 }
 
 /// Returns once it is durable, or known that it will not be.
-async fn write(
+pub(super) async fn write(
     node: &Arc<Node>,
     by: UserId,
     room: &RoomName,

@@ -9,6 +9,7 @@ mod answer;
 mod call;
 mod document;
 mod guests;
+mod hooks;
 mod keys;
 mod messages;
 mod page;
@@ -16,6 +17,7 @@ mod rooms;
 mod route;
 mod schemas;
 mod sessions;
+mod webhooks;
 mod who;
 
 use std::sync::Arc;
@@ -36,7 +38,16 @@ use route::Part;
 pub(crate) const ROOT: &str = "/api/v1";
 
 fn parts() -> Vec<Part> {
-    vec![rooms::part(), messages::part(), guests::part(), accounts::part(), sessions::part(), keys::part()]
+    vec![
+        rooms::part(),
+        messages::part(),
+        guests::part(),
+        accounts::part(),
+        sessions::part(),
+        keys::part(),
+        webhooks::part(),
+        hooks::part(),
+    ]
 }
 
 /// The API, its document, and the page that shows it.

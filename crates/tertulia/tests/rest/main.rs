@@ -9,3 +9,5 @@ mod fuzz;
 mod manners;
 mod messages;
 mod people;
+mod vouched;
+mod webhooks;
