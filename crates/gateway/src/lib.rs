@@ -29,5 +29,5 @@ mod ws;
 pub use config::GatewayConfig;
 pub use http::watched::Watched;
 pub use metrics::GatewayMetrics;
-pub use node::{Gateway, Phase};
+pub use node::{Background, Gateway, Phase};
 pub use proto::{Networks, NotANetwork};
