@@ -29,7 +29,7 @@ mod ws;
 pub use config::GatewayConfig;
 pub use http::watched::Watched;
 pub use metrics::GatewayMetrics;
-pub use node::{Gateway, Phase};
+pub use node::{Background, Gateway, Phase};
 pub use proto::{Networks, NotANetwork};
 #[cfg(any(test, fuzzing))]
 pub use socketio::fuzzing;

@@ -9,6 +9,7 @@ use people::People;
 use prometheus::Registry;
 use proto::{Refusal, to_client};
 use roomlog::RoomLog;
+use store::Tasks;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +45,14 @@ pub enum Phase {
     Gone,
 }
 
+/// What happens after a request, as far as somebody may ask about it.
+pub struct Background {
+    /// Who outside is told, and who outside may speak.
+    pub hooks: Hooks,
+    /// What is to be done, and what never was.
+    pub chores: Arc<dyn Tasks>,
+}
+
 /// The doors of one node.
 #[derive(Clone)]
 pub struct Gateway {
@@ -55,6 +64,7 @@ pub(crate) struct Node {
     pub(crate) room_log: Arc<RoomLog>,
     pub(crate) people: People,
     pub(crate) hooks: Hooks,
+    pub(crate) chores: Arc<dyn Tasks>,
     pub(crate) config: GatewayConfig,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) registry: Registry,
@@ -78,7 +88,7 @@ impl Gateway {
         hub: Hub,
         room_log: Arc<RoomLog>,
         people: People,
-        hooks: Hooks,
+        background: Background,
         config: GatewayConfig,
         metrics: GatewayMetrics,
         registry: Registry,
@@ -87,7 +97,8 @@ impl Gateway {
             hub,
             room_log,
             people,
-            hooks,
+            hooks: background.hooks,
+            chores: background.chores,
             stays: Arc::default(),
             metrics,
             registry,

@@ -254,3 +254,14 @@ pub fn derived(words: &[&str]) -> Uuid {
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_sha1_bytes(bytes).into_uuid()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_do_not_run_together() {
+        assert_ne!(derived(&["ab", "c"]), derived(&["a", "bc"]));
+        assert_eq!(derived(&["ab", "c"]), derived(&["ab", "c"]));
+    }
+}

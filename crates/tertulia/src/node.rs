@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusError};
-use gateway::{Gateway, GatewayConfig};
+use gateway::{Background, Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
 use people::{People, PeopleConfig};
 use proto::{Refusal, RoomName, TaskId};
@@ -168,9 +168,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         ..GatewayConfig::default()
     };
     let workers = background::start(config, &store, &client, metrics.tasks)?;
-    let hooks = Hooks::new(store.clone(), client);
+    let background = Background { hooks: Hooks::new(store.clone(), client), chores: store.clone() };
     let Metrics { gateway: metrics, registry, .. } = metrics;
-    let gateway = Gateway::new(hub.clone(), room_log.clone(), people.clone(), hooks, gateway_config, metrics, registry);
+    let gateway =
+        Gateway::new(hub.clone(), room_log.clone(), people.clone(), background, gateway_config, metrics, registry);
     Ok(Running { gateway, people, room_log, hub, bus, store, workers, traces })
 }
 

@@ -17,6 +17,7 @@ mod rooms;
 mod route;
 mod schemas;
 mod sessions;
+mod tasks;
 mod webhooks;
 mod who;
 
@@ -47,6 +48,7 @@ fn parts() -> Vec<Part> {
         keys::part(),
         webhooks::part(),
         hooks::part(),
+        tasks::part(),
     ]
 }
 

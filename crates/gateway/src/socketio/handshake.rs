@@ -2,12 +2,11 @@
 
 use axum::extract::Query;
 use axum::http::Uri;
-use people::Identity;
+use people::{Identity, derived};
 use proto::{Code, PersonName, Refusal, RoomName, Token, User, UserId};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::session::Session;
 
@@ -114,21 +113,6 @@ pub(super) fn person(room: &RoomName, name: PersonName) -> User {
     User { id: UserId(derived(&["person", room.as_str(), name.as_str()])), name }
 }
 
-/// An id made of some words, always the same one for the same words.
-pub(super) fn derived(words: &[&str]) -> Uuid {
-    use sha2::{Digest, Sha256};
-    let mut digest = Sha256::new();
-    for word in words {
-        // With their lengths, so that no two lists of words run together.
-        digest.update((word.len() as u64).to_le_bytes());
-        digest.update(word);
-    }
-    let digest = digest.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
-}
-
 /// A refusal of what is asked before anybody is let in.
 pub(super) fn twice() -> Refusal {
     Refusal::new(Code::AlreadyWelcome, "a connection is in one namespace")
@@ -157,11 +141,5 @@ mod tests {
         let values = Values::or(Some(&auth), &query).unwrap();
         assert_eq!((values.username, values.room), (json!("Ana"), json!("hall")));
         assert_eq!(Values::or(None, &query).unwrap().username, json!("Ben B"));
-    }
-
-    #[test]
-    fn words_do_not_run_together() {
-        assert_ne!(derived(&["ab", "c"]), derived(&["a", "bc"]));
-        assert_eq!(derived(&["ab", "c"]), derived(&["ab", "c"]));
     }
 }

@@ -121,7 +121,7 @@ impl Guest {
         let id = match arguments.get(1) {
             Some(key) => {
                 let key = key_of(key)?;
-                MessageId(handshake::derived(&["message", room.as_str(), self.user.name.as_str(), &key]))
+                MessageId(::people::derived(&["message", room.as_str(), self.user.name.as_str(), &key]))
             }
             None => MessageId(Uuid::new_v4()),
         };

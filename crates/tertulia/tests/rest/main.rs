@@ -9,5 +9,6 @@ mod fuzz;
 mod manners;
 mod messages;
 mod people;
+mod tasks;
 mod vouched;
 mod webhooks;
