@@ -52,7 +52,7 @@ struct NewWebhook {
     /// What people call it; an incoming one speaks under this name.
     #[schema(schema_with = schemas::name)]
     name: String,
-    /// Of an outgoing one, where it is told: `https://…`.
+    /// Of an outgoing one, where it is told, by HTTPS.
     #[schema(nullable = false, max_length = 2048)]
     url: Option<String>,
     /// Of an outgoing one, what it hears of: `message`, `edit`, `delete`. Without it, all of them.

@@ -109,7 +109,8 @@ async fn who_has_the_url_speaks_in_the_room_once_for_each_thing_to_say() {
     admin.asks(&format!("DELETE /webhooks/{id}"), None).await.is(204);
     say(&[], json!({ "text": "x" })).await.refused(404, "not_found");
     let log = node.log();
-    assert!(log.contains("TRACE") && !log.contains(secret), "the end of that URL is in no log");
+    let line = log.lines().find(|line| line.contains(secret));
+    assert!(!log.is_empty() && line.is_none(), "the end of that URL is in no log: {line:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ mod making;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use store::{Store, Webhooks};
+use store::Store;
 use tasks::{Failure, Kind};
 use testkit::receiver::{Heard, Receiver};
 use webhooks::{Deliver, signature};

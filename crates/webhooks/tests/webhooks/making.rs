@@ -1,7 +1,6 @@
 //! Webhooks are made with addresses that can be called, and incoming ones are known by their secret alone.
 
 use proto::{Code, UserId, WebhookId};
-use store::Webhooks;
 use uuid::Uuid;
 use webhooks::{Direction, Events, HOOKS_MAX, Webhook};
 
