@@ -8,6 +8,7 @@
 
 mod accounts;
 mod copies;
+mod gather;
 mod grants;
 mod guests;
 mod identity;
@@ -18,6 +19,7 @@ mod paces;
 mod passwords;
 mod refusals;
 mod sign_in;
+mod touches;
 mod vouched;
 mod watch;
 
@@ -30,20 +32,22 @@ pub use paces::{Caller, Paces};
 pub use store::{Account, AccountKind, Grant, GrantKind};
 pub use vouched::Voucher;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bus::Commons;
 use copies::Copies;
-use names::Names;
+use gather::{Gathering, gathering};
 use paces::Limits;
 use parking_lot::Mutex;
 use passwords::Passwords;
 use proto::{Code, PersonName, Refusal, User, UserId};
-use store::Accounts;
+use store::{Accounts, GrantHash, Granted};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use touches::Touches;
 use uuid::Uuid;
 use watch::Watch;
 
@@ -94,7 +98,12 @@ struct Inner {
     config: PeopleConfig,
     tokens: Tokens,
     accounts: Arc<dyn Accounts>,
-    names: Names,
+    /// Which names are accounts'.
+    names: Gathering<String, ()>,
+    /// What the store has of a grant, by its token's hash, and by what it is called.
+    by_hash: Gathering<GrantHash, Granted>,
+    by_id: Gathering<Uuid, Granted>,
+    touches: Touches,
     copies: Copies,
     limits: Limits,
     passwords: Passwords,
@@ -114,14 +123,35 @@ impl People {
         metrics: PeopleMetrics,
     ) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (names, queue) = Names::new();
+        let (names, of_names) = gathering();
+        let (by_hash, of_hashes) = gathering();
+        let (by_id, of_ids) = gathering();
+        let (touches, touched) = touches::queue();
         let (told, endings) = mpsc::channel(ENDINGS_MAX);
         let watch = Arc::new(Watch::new());
-        let (until, store) = (stop.clone(), Arc::clone(&accounts));
-        tasks.spawn(async move { until.run_until_cancelled(names::look_up(queue, store)).await });
-        let (until, store, watching, counted) =
-            (stop.clone(), Arc::clone(&accounts), Arc::clone(&watch), metrics.clone());
-        tasks.spawn(async move { until.run_until_cancelled(watching.keep(store, told, counted)).await });
+        let keep = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let until = stop.clone();
+            tasks.spawn(async move { until.run_until_cancelled(task).await });
+        };
+        let store = Arc::clone(&accounts);
+        keep(Box::pin(of_names.answer(move |keys| {
+            let store = Arc::clone(&store);
+            async move { Ok(store.taken(&keys).await?.into_iter().map(|key| (key, ())).collect()) }
+        })));
+        let store = Arc::clone(&accounts);
+        keep(Box::pin(of_hashes.answer(move |hashes| {
+            let store = Arc::clone(&store);
+            async move { Ok(store.grants(&hashes, &[]).await?.into_iter().collect()) }
+        })));
+        let store = Arc::clone(&accounts);
+        keep(Box::pin(of_ids.answer(move |ids| {
+            let store = Arc::clone(&store);
+            let by_id = |(_, granted): (GrantHash, Granted)| (granted.grant.id, granted);
+            async move { Ok(store.grants(&[], &ids).await?.into_iter().map(by_id).collect()) }
+        })));
+        keep(Box::pin(touches::note(touched, Arc::clone(&accounts), config.session)));
+        let (watching, store, counted) = (Arc::clone(&watch), Arc::clone(&accounts), metrics.clone());
+        keep(Box::pin(async move { watching.keep(store, told, counted).await }));
         tasks.close();
         let tokens = Tokens::new(&config.secret);
         let inner = Inner {
@@ -134,6 +164,9 @@ impl People {
             tokens,
             accounts,
             names,
+            by_hash,
+            by_id,
+            touches,
             watch,
             metrics,
             tasks,
@@ -155,8 +188,16 @@ impl People {
         if !self.inner.config.guests {
             return Err(refusals::no_guests());
         }
-        self.inner.names.must_be_free(&user.name).await?;
+        self.must_be_free(&user.name).await?;
         Ok(Identity { user, standing: Standing::Guest, check_at: None })
+    }
+
+    /// Refuses a name that is an account's.
+    pub(crate) async fn must_be_free(&self, name: &PersonName) -> Result<(), Refusal> {
+        match self.inner.names.ask(names::key(name)).await? {
+            Some(()) => Err(refusals::name_taken()),
+            None => Ok(()),
+        }
     }
 
     /// Whom a token stands for: a guest's, a session's, an API key or a JWT.

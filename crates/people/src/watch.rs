@@ -77,9 +77,10 @@ impl Watch {
                 () = self.registry.news.notified() => {}
             }
             self.registry.tell(|grant| {
-                let told = endings.try_send(grant).is_ok();
-                metrics.ended.inc_by(u64::from(told));
-                told
+                let Ok(room) = endings.try_reserve() else { return false };
+                metrics.ended.inc();
+                room.send(grant);
+                true
             });
             let age = self.last.lock().map_or(0.0, |look| look.began.elapsed().as_secs_f64());
             metrics.watch_age_seconds.set(age);

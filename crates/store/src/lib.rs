@@ -22,7 +22,7 @@ mod survey;
 mod view;
 
 pub use accounts::{
-    Account, AccountKind, Accounts, Alteration, By, Credentials, Ended, Grant, GrantBy, GrantHash, GrantKind, Granted,
+    Account, AccountKind, Accounts, Alteration, By, Credentials, Ended, Grant, GrantHash, GrantKind, Granted,
     NewAccount, NewGrant, Revocations, Which,
 };
 pub use archive::{Above, Archive, Record, Records, Restoration, Restored, TextHash};
