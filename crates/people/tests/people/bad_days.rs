@@ -227,6 +227,30 @@ async fn a_node_that_was_cut_off_looks_at_all_that_are_in_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_accounts_asks_the_store_a_few_times() {
+    let house = House::two().await;
+    let [north, south] = house.nodes_with(|config| config.session = Duration::from_secs(1_000)).await;
+    let (ana, _) = north.signs_up("Ana").await;
+    let mut tokens = Vec::new();
+    for _ in 0..600 {
+        tokens.push(north.people.create_key(ana.user.id, "echo").await.unwrap().1);
+    }
+    let questions = "tertulia_store_people_seconds_count";
+    let before = south.metric(questions);
+    let mut storm = tokio::task::JoinSet::new();
+    for token in tokens.iter().chain(&tokens) {
+        let (people, token) = (south.people.clone(), token.clone());
+        storm.spawn(async move { people.recognize(&token).await.unwrap() });
+    }
+    for identity in storm.join_all().await {
+        assert_eq!(identity.user, ana.user);
+    }
+    let asked = south.metric(questions) - before;
+    // As many as fit while one was under way, and the watch's.
+    assert!(asked < 120.0, "{asked} questions for 1,200 tokens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_endings_than_anybody_takes_at_once_are_all_told() {
     let house = House::alone().await;
     let [node, _] = house.nodes().await;
