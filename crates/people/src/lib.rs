@@ -7,6 +7,7 @@
 //! Start at [`People::recognize`].
 
 mod accounts;
+mod config;
 mod copies;
 mod gather;
 mod grants;
@@ -24,6 +25,7 @@ mod vouched;
 mod watch;
 
 pub use bus::Pace;
+pub use config::PeopleConfig;
 pub use guests::Tokens;
 pub use identity::{GrantId, Identity, Standing};
 pub use live::Live;
@@ -34,7 +36,7 @@ pub use vouched::Voucher;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bus::Commons;
 use copies::Copies;
@@ -53,40 +55,6 @@ use watch::Watch;
 
 /// Ended grants that may wait for the gateway; the others wait here.
 const ENDINGS_MAX: usize = 1_024;
-
-/// What can be chosen about people.
-pub struct PeopleConfig {
-    /// What guests' tokens and shared copies are signed with; nodes of one cluster must share it.
-    pub secret: String,
-    /// Whether a name is enough to talk.
-    pub guests: bool,
-    /// Whether people make accounts for themselves.
-    pub sign_up: bool,
-    /// How long a session lives without being used.
-    pub session: Duration,
-    /// How often may be tried what lets somebody in.
-    pub paces: Paces,
-    /// Passwords that are worked on at once, and that wait besides.
-    pub passwords: (usize, usize),
-    /// Who vouches for people of an embedding application.
-    pub voucher: Option<Arc<dyn Voucher>>,
-}
-
-impl PeopleConfig {
-    /// The defaults, with this secret.
-    pub fn new(secret: impl Into<String>) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            secret: secret.into(),
-            guests: true,
-            sign_up: true,
-            session: Duration::from_secs(30 * 24 * 3_600),
-            paces: Paces::default(),
-            passwords: ((cores / 2).max(1), 64),
-            voucher: None,
-        }
-    }
-}
 
 /// Knows people by their tokens, on every node alike. Cheap to clone.
 #[derive(Clone)]

@@ -226,6 +226,27 @@ async fn a_node_that_was_cut_off_looks_at_all_that_are_in_use() {
     assert!(cut.people.check_again(&ben).await.unwrap().is_some());
 }
 
+/// More is revoked than is read at once: what a look does not reach is not overlooked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_revocations_hides_none() {
+    let (url, registry) = (Postgres::shared().database(), Registry::new());
+    let (bus, _events) = LocalBus::new(16);
+    let node = Node::start(postgres(&url, &registry).await, Arc::new(bus), registry, |_| {});
+    let (ana, token) = node.signs_up("Ana").await;
+    let (_, other) = node.signs_up("Ben").await;
+    let mut endings = node.endings();
+    let _lives = [comes(&node, &token).await, comes(&node, &other).await];
+    goes_by_copies(&node, &token).await;
+    let flood = "INSERT INTO grants (id, account, kind, hash, created_at, used_at, revoked_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), 'key', sha256(n::text::bytea), now(), now(), now()
+        FROM generate_series(1, 15000) n;
+        UPDATE grants SET revoked_at = now() + interval '1 second' WHERE id = '";
+    let grant = ana.grant().unwrap().0;
+    Postgres::shared().execute(url.rsplit('/').next().unwrap(), &format!("{flood}{grant}'"));
+    assert_eq!(Some(next(&mut endings).await), ana.grant());
+    assert!(!node.knows(&token).await && node.knows(&other).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_accounts_asks_the_store_a_few_times() {
     let house = House::two().await;
