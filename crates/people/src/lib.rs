@@ -66,7 +66,7 @@ struct Inner {
     config: PeopleConfig,
     tokens: Tokens,
     accounts: Arc<dyn Accounts>,
-    /// Which names are accounts'.
+    /// Revoke names are accounts'.
     names: Gathering<String, ()>,
     /// What the store has of a grant, by its token's hash, and by what it is called.
     by_hash: Gathering<GrantHash, Granted>,
@@ -160,8 +160,11 @@ impl People {
         Ok(Identity { user, standing: Standing::Guest, check_at: None })
     }
 
-    /// Refuses a name that is an account's.
-    pub(crate) async fn must_be_free(&self, name: &PersonName) -> Result<(), Refusal> {
+    /// Whether somebody without an account may be called so.
+    ///
+    /// # Errors
+    /// `name_taken`, `unavailable`.
+    pub async fn must_be_free(&self, name: &PersonName) -> Result<(), Refusal> {
         match self.inner.names.ask(names::key(name)).await? {
             Some(()) => Err(refusals::name_taken()),
             None => Ok(()),

@@ -102,11 +102,11 @@ pub enum Alteration<'a> {
 }
 
 impl Alteration<'_> {
-    /// Which grants end with it.
-    pub(crate) fn ends(&self) -> Option<Which> {
+    /// Revoke grants end with it.
+    pub(crate) fn ends(&self) -> Option<Revoke> {
         match self {
-            Self::Password(_, but) => Some(Which::AllBut(*but)),
-            Self::Disabled(true) | Self::Admin(false) => Some(Which::AllBut(None)),
+            Self::Password(_, but) => Some(Revoke::AllBut(*but)),
+            Self::Disabled(true) | Self::Admin(false) => Some(Revoke::AllBut(None)),
             Self::Disabled(false) | Self::Admin(true) => None,
         }
     }
@@ -192,7 +192,7 @@ pub struct Granted {
 
 /// Some of an account's grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Revoke {
     /// This one.
     One(Uuid),
     /// All that hold, but perhaps one.
@@ -229,7 +229,7 @@ pub trait Accounts: Send + Sync + 'static {
     /// An account, disabled or not.
     async fn account(&self, by: By<'_>) -> Result<Option<Credentials>, StoreError>;
 
-    /// Which of these folded names are accounts', disabled or not.
+    /// Revoke of these folded names are accounts', disabled or not.
     async fn taken(&self, keys: &[String]) -> Result<Vec<String>, StoreError>;
 
     /// Accounts by their folded names, above the given one.
@@ -252,12 +252,12 @@ pub trait Accounts: Send + Sync + 'static {
     async fn grants_of(&self, account: UserId, kind: GrantKind, limit: usize) -> Result<Vec<Grant>, StoreError>;
 
     /// Ends some of an account's grants, and says which. One that had ended is told again.
-    async fn revoke(&self, account: UserId, which: Which) -> Result<Vec<Ended>, StoreError>;
+    async fn revoke(&self, account: UserId, which: Revoke) -> Result<Vec<Ended>, StoreError>;
 
     /// The grants revoked after a moment of the store's clock.
     async fn revoked_after(&self, moment: Timestamp, limit: usize) -> Result<Revocations, StoreError>;
 
-    /// Which of these hold.
+    /// Revoke of these hold.
     async fn holding(&self, grants: &[Uuid]) -> Result<Vec<Uuid>, StoreError>;
 
     /// Deletes some of the grants that ended so long ago, and says how many.

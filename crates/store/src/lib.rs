@@ -23,7 +23,7 @@ mod view;
 
 pub use accounts::{
     Account, AccountKind, Accounts, Alteration, By, Credentials, Ended, Grant, GrantHash, GrantKind, Granted,
-    NewAccount, NewGrant, Revocations, Which,
+    NewAccount, NewGrant, Revocations, Revoke,
 };
 pub use archive::{Above, Archive, Record, Records, Restoration, Restored, TextHash};
 pub use durability::Durability;

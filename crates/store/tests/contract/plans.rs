@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::{PersonName, Timestamp, UserId};
-use store::{Above, AccountKind, Accounts, Archive, GrantKind, NewAccount, Post, Restoration, Store, Which};
+use store::{Above, AccountKind, Accounts, Archive, GrantKind, NewAccount, Post, Restoration, Revoke, Store};
 use testkit::postgres::Postgres;
 use uuid::Uuid;
 
@@ -108,7 +108,7 @@ async fn people_are_looked_up_by_index() {
         assert_eq!(store.taken(&names).await.unwrap().len(), 100);
         let somebody = UserId(ids[4]);
         assert!(store.grants_of(somebody, GrantKind::Session, 10).await.unwrap().len() == 4);
-        store.revoke(somebody, Which::AllBut(None)).await.unwrap();
+        store.revoke(somebody, Revoke::AllBut(None)).await.unwrap();
         let lately = Timestamp(Timestamp::now().0 - 60_000);
         assert!(store.revoked_after(lately, 1_000).await.unwrap().grants.len() <= 80);
         store.forget_grants(Duration::from_secs(7 * 24 * 3_600), 100).await.unwrap();
