@@ -16,7 +16,7 @@ pub enum Standing {
     Guest,
     /// An account of this chat, by a session or an API key.
     Account {
-        /// Revoke session or key.
+        /// Which session or key.
         grant: GrantId,
         /// Whether the account may look after the chat: other people's keys, webhooks, tasks.
         admin: bool,

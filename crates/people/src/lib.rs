@@ -66,7 +66,7 @@ struct Inner {
     config: PeopleConfig,
     tokens: Tokens,
     accounts: Arc<dyn Accounts>,
-    /// Revoke names are accounts'.
+    /// Which names are accounts'.
     names: Gathering<String, ()>,
     /// What the store has of a grant, by its token's hash, and by what it is called.
     by_hash: Gathering<GrantHash, Granted>,

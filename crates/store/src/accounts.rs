@@ -102,7 +102,7 @@ pub enum Alteration<'a> {
 }
 
 impl Alteration<'_> {
-    /// Revoke grants end with it.
+    /// Which grants end with it.
     pub(crate) fn ends(&self) -> Option<Revoke> {
         match self {
             Self::Password(_, but) => Some(Revoke::AllBut(*but)),
@@ -229,7 +229,7 @@ pub trait Accounts: Send + Sync + 'static {
     /// An account, disabled or not.
     async fn account(&self, by: By<'_>) -> Result<Option<Credentials>, StoreError>;
 
-    /// Revoke of these folded names are accounts', disabled or not.
+    /// Which of these folded names are accounts', disabled or not.
     async fn taken(&self, keys: &[String]) -> Result<Vec<String>, StoreError>;
 
     /// Accounts by their folded names, above the given one.
@@ -257,7 +257,7 @@ pub trait Accounts: Send + Sync + 'static {
     /// The grants revoked after a moment of the store's clock.
     async fn revoked_after(&self, moment: Timestamp, limit: usize) -> Result<Revocations, StoreError>;
 
-    /// Revoke of these hold.
+    /// Which of these hold.
     async fn holding(&self, grants: &[Uuid]) -> Result<Vec<Uuid>, StoreError>;
 
     /// Deletes some of the grants that ended so long ago, and says how many.
