@@ -8,9 +8,9 @@ const folder = new URL('../', import.meta.url);
 const files = readdirSync(folder).filter((name) => /\.(html|css|js|svg)$/.test(name));
 const read = (name) => readFileSync(new URL(name, folder), 'utf8');
 
-test('all files together stay below 60 000 bytes', () => {
+test('all files together stay below 64 000 bytes', () => {
   const bytes = files.reduce((sum, name) => sum + readFileSync(new URL(name, folder)).length, 0);
-  assert.ok(bytes < 60_000, `${bytes} bytes`);
+  assert.ok(bytes < 64_000, `${bytes} bytes`);
 });
 
 test('nothing comes from elsewhere, and nothing is inline', () => {

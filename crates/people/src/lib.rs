@@ -13,6 +13,7 @@ mod gather;
 mod grants;
 mod guests;
 mod identity;
+mod jwt;
 mod live;
 mod metrics;
 mod names;
@@ -28,6 +29,7 @@ pub use bus::Pace;
 pub use config::PeopleConfig;
 pub use guests::Tokens;
 pub use identity::{GrantId, Identity, Standing};
+pub use jwt::{JwtConfig, JwtError, KeySetPace, LEEWAY, Vouchers};
 pub use live::Live;
 pub use metrics::PeopleMetrics;
 pub use paces::{Caller, Paces};
@@ -239,5 +241,31 @@ impl People {
     pub async fn close(&self) {
         self.inner.stop.token().cancel();
         self.inner.tasks.wait().await;
+    }
+}
+
+/// An id made of some words, always the same one for the same words.
+pub fn derived(words: &[&str]) -> Uuid {
+    use sha2::{Digest, Sha256};
+    let mut digest = Sha256::new();
+    for word in words {
+        // With their lengths, so that no two lists of words run together.
+        digest.update((word.len() as u64).to_le_bytes());
+        digest.update(word);
+    }
+    let digest = digest.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_do_not_run_together() {
+        assert_ne!(derived(&["ab", "c"]), derived(&["a", "bc"]));
+        assert_eq!(derived(&["ab", "c"]), derived(&["ab", "c"]));
     }
 }

@@ -250,11 +250,12 @@ pub(crate) fn kept(outcome: &Outcome) -> Option<&Message> {
 }
 
 fn settled(outcome: Outcome, items: &Items) -> Result<Kept, AppendError> {
+    let known = matches!(outcome, Outcome::Known(_));
     match outcome {
         Outcome::Kept(message) | Outcome::Known(message) => {
             // A post that was known may have changed since; its sender is told of the number it was kept under.
             let rev = if matches!(items, Items::Posts(_)) { message.seq } else { message.rev };
-            Ok(Kept { id: message.id, seq: message.seq, rev, at: message.at })
+            Ok(Kept { id: message.id, seq: message.seq, rev, at: message.at, known })
         }
         Outcome::IdTaken => Err(AppendError::IdTaken),
         Outcome::NotFound => Err(AppendError::NotFound),

@@ -75,9 +75,6 @@ pub enum Restored {
 /// A store that gives its rooms away whole, and takes others'.
 #[async_trait]
 pub trait Archive: Store {
-    /// The names of the rooms that have messages, in the order of their bytes.
-    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError>;
-
     /// Some of a room's records.
     async fn records(&self, room: &RoomName, above: Above, limit: usize) -> Result<Records, StoreError>;
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// How long a client waits for what must come.
@@ -66,8 +67,27 @@ impl SocketIo {
     /// # Panics
     /// When the node does not say what the protocol wants.
     pub async fn open(stream: TcpStream, target: &str) -> Result<Self, Box<Error>> {
+        Self::open_with(stream, target, &[]).await
+    }
+
+    /// The same with more headers.
+    ///
+    /// # Errors
+    /// Whatever the node answered instead of 101.
+    ///
+    /// # Panics
+    /// When the node does not say what the protocol wants.
+    pub async fn open_with(
+        stream: TcpStream,
+        target: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Box<Error>> {
         let address = stream.peer_addr().expect("it is connected");
-        let (socket, _) = tokio_tungstenite::client_async(format!("ws://{address}{target}"), stream).await?;
+        let mut request = format!("ws://{address}{target}").into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
         let mut client = Self::new(address, Way::WebSocket(Box::new(socket)));
         client.opened().await;
         Ok(client)
@@ -95,6 +115,25 @@ impl SocketIo {
         self.say(&format!("40{auth}")).await;
         let answer = self.expect_where("an answer to CONNECT", |packet| packet.starts_with('0')).await;
         assert!(answer.starts_with(r#"0{"sid":""#), "{answer}");
+    }
+
+    /// Asks for the main namespace with an `auth`; why nobody is let in, as `data` has it.
+    ///
+    /// # Errors
+    /// The refusal.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn try_enter(&mut self, auth: &Value) -> Result<(), Value> {
+        self.say(&format!("40{auth}")).await;
+        let answer = self.expect_where("an answer to CONNECT", |packet| packet.starts_with(['0', '4'])).await;
+        match answer.strip_prefix('4') {
+            Some(refused) => {
+                let refused: Value = serde_json::from_str(refused).expect("an object");
+                Err(refused["data"].clone())
+            }
+            None => Ok(()),
+        }
     }
 
     fn sid(&self) -> &str {

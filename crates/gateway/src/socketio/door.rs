@@ -18,14 +18,17 @@ use proto::FRAME_BYTES_MAX;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
-use super::cors::Cors;
 use super::handshake::Values;
 use super::session::Session;
 use super::stream::Stream;
+use crate::credentials::Doing;
+use crate::http::cors::Cors;
 use crate::http::page;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
 use crate::node::Node;
+use crate::recognized::recognize;
+use crate::stays::Going;
 use crate::ws::handshake;
 
 /// The path that the engine answers to.
@@ -66,7 +69,7 @@ pub(crate) async fn enter(
     };
     let mut response = if request.method() == Method::OPTIONS {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        Cors::preflight(request.headers(), &mut response);
+        Cors::preflight("GET, POST", request.headers(), &mut response);
         response
     } else {
         pass(&node, &peer, request).await.unwrap_or_else(IntoResponse::into_response)
@@ -107,7 +110,9 @@ async fn pass(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Respons
         None => None,
     };
     match (terms.transport, request.method().clone(), session) {
-        (Transport::WebSocket, Method::GET, session) => websocket(node, peer, session, request).map_err(No::Problem),
+        (Transport::WebSocket, Method::GET, session) => {
+            websocket(node, peer, session, request).await.map_err(No::Problem)
+        }
         (Transport::Polling, Method::GET, None) => open(node, peer, request).await.map_err(No::Problem),
         (Transport::Polling, Method::GET, Some(session)) => Ok(poll(node, peer, &session, request).await),
         (Transport::Polling, Method::POST, Some(session)) => post(node, &session, request).await.map_err(No::Problem),
@@ -117,7 +122,7 @@ async fn pass(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Respons
 }
 
 /// A WebSocket: a new session, or another transport for one that polls.
-fn websocket(
+async fn websocket(
     node: &Arc<Node>,
     peer: &Peer,
     session: Option<Arc<Session>>,
@@ -132,8 +137,9 @@ fn websocket(
         None => {
             handshake::let_in(node)?;
             let slot = handshake::address_slot(node, peer, request.headers())?;
+            let bearer = recognize(node, request.headers(), Doing::Changing).await?;
             handshake::keep_place(node, peer)?;
-            Session::new(node, Values::of_query(request.uri()), slot)
+            Session::new(node, Values::of_query(request.uri()), bearer, slot)
         }
     };
     let mut bare = axum::http::Request::new(());
@@ -163,11 +169,12 @@ async fn begin(
     let _ = Service::call(&mut node.engine.clone(), (stream, request)).await;
 }
 
-/// The first poll of a new session.
+/// The first poll of a new session. It only reads, as far as another page could gain by it: nobody else learns the session's number.
 async fn open(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Response, Problem> {
     handshake::let_in(node)?;
     let slot = handshake::address_slot(node, peer, request.headers())?;
-    let session = Session::new(node, Values::of_query(request.uri()), slot);
+    let bearer = recognize(node, request.headers(), Doing::Reading).await?;
+    let session = Session::new(node, Values::of_query(request.uri()), bearer, slot);
     // Without its headers: the engine keeps the request for as long as the session lives.
     let mut bare = Request::new(Body::empty());
     *bare.uri_mut() = engines(request.uri());
@@ -196,7 +203,7 @@ async fn post(node: &Arc<Node>, session: &Session, mut request: Request) -> Resu
         let refused = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a request may bring 65536 bytes");
         return Err(refused.with(header::CONNECTION, HeaderValue::from_static("close")));
     }
-    session.until(|| session.may_read() || session.is_draining() || session.ending().is_some()).await;
+    session.until(|| session.may_read() || session.going() != Going::No || session.ending().is_some()).await;
     if !session.may_read() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the session has ended")
             .with(header::RETRY_AFTER, HeaderValue::from_static("1")));

@@ -4,7 +4,6 @@
 //! by the room log, and told by the hub, to which a session is one more outbox; no message goes any other way. A request comes in
 //! at `door.rs`; a session lives in `life.rs`; `out.rs` is its way out.
 
-mod cors;
 mod dialect;
 pub(crate) mod door;
 mod handshake;

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use engineioxide::Str;
 use futures_util::FutureExt;
-use proto::{Code, MessageId, Refusal, RoomName, TAIL_DEFAULT, TAIL_MAX, Text, to_client};
+use proto::{Code, MessageId, PersonName, Refusal, RoomName, TAIL_DEFAULT, TAIL_MAX, Text, to_client};
 use roomlog::Job;
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,20 +32,21 @@ pub(super) struct Typing {
 }
 
 impl Guest {
-    /// Does what an event asks, now or as work that takes its time.
+    /// Does what an event asks, now or as work that takes its time. `packet` is the whole of it.
     pub(super) fn on(
         &mut self,
         event: &str,
         arguments: &[&RawValue],
         ack: Option<u64>,
+        packet: &Str,
     ) -> Result<Option<Work>, Refusal> {
         let Some(ask) = Ask::of(event) else {
             let shown: String = event.chars().take(40).collect();
             return Err(Refusal::new(Code::UnknownType, format!("no event is called `{shown}`")));
         };
         match ask {
-            Ask::Say(dialect) => self.say(dialect, arguments, ack).map(|()| None),
-            Ask::Add(dialect, people) => self.add(dialect, people, arguments),
+            Ask::Say(dialect) => self.say(dialect, arguments, ack, packet),
+            Ask::Add(dialect, people) => self.add(dialect, people, arguments, packet),
             Ask::Typing(begins) => self.typing(begins).map(|()| None),
             Ask::Join => {
                 let room = RoomName::parse(text_of(arguments.first(), "room")?.as_str())?;
@@ -72,7 +74,13 @@ impl Guest {
     }
 
     /// Says something: acknowledged once the store keeps it.
-    fn say(&mut self, dialect: &'static Dialect, arguments: &[&RawValue], ack: Option<u64>) -> Result<(), Refusal> {
+    fn say(
+        &mut self,
+        dialect: &'static Dialect,
+        arguments: &[&RawValue],
+        ack: Option<u64>,
+        packet: &Str,
+    ) -> Result<Option<Work>, Refusal> {
         let said: Value = read(arguments.first(), "the text")?;
         let (text, name, form) = match &said {
             Value::String(text) => (text.as_str(), None, None),
@@ -84,8 +92,10 @@ impl Guest {
             _ => return Err(Refusal::field("message", "a string, or an object with a text")),
         };
         let text = Text::parse(text)?;
-        if let Some(name) = name {
-            self.user = handshake::renamed(&self.user, name)?;
+        if let Some(name) = name
+            && let Some(work) = self.call(name, packet)?
+        {
+            return Ok(Some(work));
         }
         // An object answers objects only where the dialect has no form of its own.
         let form = form.filter(|_| dialect.form == dialect::Form::Text);
@@ -94,7 +104,7 @@ impl Guest {
         let id = match arguments.get(1) {
             Some(key) => {
                 let key = key_of(key)?;
-                MessageId(handshake::derived(&["message", room.as_str(), self.user.name.as_str(), &key]))
+                MessageId(::people::derived(&["message", room.as_str(), self.user.name.as_str(), &key]))
             }
             None => MessageId(Uuid::new_v4()),
         };
@@ -111,7 +121,30 @@ impl Guest {
             }
             session.send_ends();
         });
-        Ok(())
+        Ok(None)
+    }
+
+    /// Calls a guest by another name, once it is known whether that is free; `None` if there is nothing to find out. Who has an
+    /// account is shown by the account's name, whatever else it gives.
+    fn call(&self, name: &str, packet: &Str) -> Result<Option<Work>, Refusal> {
+        if self.has_account {
+            return Ok(None);
+        }
+        let name = PersonName::parse(name)?;
+        if name == self.user.name {
+            return Ok(None);
+        }
+        let (session, packet) = (self.session.clone(), packet.clone());
+        let work = async move {
+            match session.node.people.guest(name).await {
+                Ok(free) => After::Called(free.user.name, packet),
+                Err(refusal) => {
+                    session.refuse(&refusal);
+                    After::Nothing
+                }
+            }
+        };
+        Ok(Some(work.boxed()))
     }
 
     /// Gives a name and is counted from then on; a second time says nothing.
@@ -120,12 +153,15 @@ impl Guest {
         dialect: &'static Dialect,
         people: &'static People,
         arguments: &[&RawValue],
+        packet: &Str,
     ) -> Result<Option<Work>, Refusal> {
         if self.counted.is_some() {
             return Ok(None);
         }
         let room = self.here()?.clone();
-        self.user = handshake::renamed(&self.user, &text_of(arguments.first(), "username")?)?;
+        if let Some(work) = self.call(&text_of(arguments.first(), "username")?, packet)? {
+            return Ok(Some(work));
+        }
         self.session.out().voice.speaks(dialect, None);
         self.session.is_counted.store(true, Ordering::Relaxed);
         let person = handshake::person(&room, self.user.name.clone());

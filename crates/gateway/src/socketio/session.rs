@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use engineioxide::{ProtocolVersion, Socket, Str, TransportType};
 use futures_util::task::AtomicWaker;
@@ -19,6 +19,8 @@ use super::out::{Kind, Out};
 use super::packet::{self, Told};
 use crate::limits::AddressSlot;
 use crate::node::Node;
+use crate::recognized::Recognized;
+use crate::stays::{Going, Visitor};
 
 /// Bytes of packets that may wait to be done before nothing more is read.
 const INBOX_BYTES: usize = 64 * 1024;
@@ -40,6 +42,8 @@ pub(crate) struct Session {
     pub(super) node: Arc<Node>,
     /// What the query said.
     pub(super) query: Values,
+    /// Who the headers of its first request say it is, or why they say nothing; absent if they brought nothing.
+    pub(super) bearer: Option<Box<Recognized>>,
     out: Mutex<Out>,
     inbox: Mutex<Inbox>,
     /// Wakes the session's task: something came, or its end.
@@ -49,8 +53,8 @@ pub(crate) struct Session {
     pub(super) reader: AtomicWaker,
     pub(super) writer: AtomicWaker,
     sends_waiting: AtomicU32,
-    /// Whether the node is leaving.
-    draining: AtomicBool,
+    /// Why it is asked to go, if it is.
+    going: AtomicU8,
     /// Whether it was let into a namespace.
     pub(super) is_in: AtomicBool,
     /// Whether it is among the people who are counted.
@@ -73,11 +77,17 @@ struct Inbox {
 }
 
 impl Session {
-    pub(super) fn new(node: &Arc<Node>, query: Values, slot: AddressSlot) -> Arc<Self> {
+    pub(super) fn new(
+        node: &Arc<Node>,
+        query: Values,
+        bearer: Option<Box<Recognized>>,
+        slot: AddressSlot,
+    ) -> Arc<Self> {
         let now = node.connections.now();
         Arc::new(Self {
             node: node.clone(),
             query,
+            bearer,
             out: Mutex::default(),
             inbox: Mutex::default(),
             nudge: Notify::new(),
@@ -85,7 +95,7 @@ impl Session {
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
             sends_waiting: AtomicU32::new(0),
-            draining: AtomicBool::new(false),
+            going: AtomicU8::new(Going::No as u8),
             is_in: AtomicBool::new(false),
             is_counted: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
@@ -174,7 +184,7 @@ impl Session {
     pub(super) fn send_ends(&self) {
         self.sends_waiting.fetch_sub(1, Ordering::AcqRel);
         self.tell();
-        if self.is_draining() {
+        if self.going() != Going::No {
             self.nudge.notify_one();
         }
     }
@@ -185,7 +195,7 @@ impl Session {
 
     /// Whether to read on.
     pub(super) fn may_read(&self) -> bool {
-        if self.sends_waiting.load(Ordering::Acquire) >= SENDS_WAITING || self.is_draining() {
+        if self.sends_waiting.load(Ordering::Acquire) >= SENDS_WAITING || self.going() != Going::No {
             return false;
         }
         let out = self.out();
@@ -263,19 +273,25 @@ impl Session {
         self.cut.load(Ordering::Acquire)
     }
 
-    /// Asks the task to close once everything accepted is acknowledged.
-    pub(crate) fn ask_to_drain(&self) {
-        self.draining.store(true, Ordering::Release);
+    /// Asks the task to close once everything accepted is acknowledged; nothing more is accepted.
+    pub(crate) fn ask_to_go(&self, going: Going) {
+        self.going.fetch_max(going as u8, Ordering::AcqRel);
         self.nudge.notify_one();
         self.tell();
     }
 
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+    pub(super) fn going(&self) -> Going {
+        Going::of(self.going.load(Ordering::Acquire))
     }
 
     pub(super) fn version(&self) -> ProtocolVersion {
         self.out().socket.as_ref().map_or(ProtocolVersion::V4, |socket| socket.protocol)
+    }
+}
+
+impl Visitor for Session {
+    fn dismiss(&self) {
+        self.ask_to_go(Going::Unauthorized);
     }
 }
 

@@ -13,6 +13,8 @@ mod faults;
 mod read;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::PostgresConfig;
@@ -160,6 +162,10 @@ impl Store for PostgresStore {
         Ok(self.metrics.watch(&self.metrics.before, read).await?.tail(limit))
     }
 
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
+        self.metrics.watch(&self.metrics.heads, self.list_rooms(after, limit)).await
+    }
+
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         self.metrics.watch(&self.metrics.settings, self.read_epoch()).await
     }
@@ -186,10 +192,6 @@ impl Store for PostgresStore {
 
 #[async_trait]
 impl Archive for PostgresStore {
-    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
-        self.list_rooms(after, limit).await
-    }
-
     async fn records(&self, room: &RoomName, above: Above, limit: usize) -> Result<Records, StoreError> {
         self.read_records(room, above, limit).await
     }

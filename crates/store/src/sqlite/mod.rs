@@ -16,6 +16,8 @@ mod file;
 mod read;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::SqliteConfig;
@@ -125,6 +127,10 @@ impl Store for SqliteStore {
         Ok(self.metrics.watch(&self.metrics.before, read).await?.tail(limit))
     }
 
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
+        self.metrics.watch(&self.metrics.heads, self.list_rooms(after, limit)).await
+    }
+
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         self.metrics.watch(&self.metrics.settings, self.read_epoch()).await
     }
@@ -151,10 +157,6 @@ impl Store for SqliteStore {
 
 #[async_trait]
 impl Archive for SqliteStore {
-    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
-        self.list_rooms(after, limit).await
-    }
-
     async fn records(&self, room: &RoomName, above: Above, limit: usize) -> Result<Records, StoreError> {
         self.read_records(room, above, limit).await
     }
