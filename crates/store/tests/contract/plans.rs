@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::Timestamp;
-use store::{Above, Archive, Claim, Policy, Post, Restoration, Retention, Store, Task, Tasks, Webhooks};
+use proto::{PersonName, Timestamp, UserId};
+use store::{
+    Above, AccountKind, Accounts, Archive, Claim, GrantKind, NewAccount, Policy, Post, Restoration, Retention, Revoke, Store, Task, Tasks,
+    Webhooks,
+};
 use testkit::postgres::Postgres;
+use uuid::Uuid;
 
 use crate::house::*;
 
@@ -164,4 +168,64 @@ async fn a_room_that_comes_in_is_looked_up_by_index() {
     // Each of 2,000 records that are there already is found by its place, number and id, and then read.
     let read = rows_read(server, database, 5000).await;
     assert!(read < 15_000, "{read} rows read");
+}
+
+/// Many people with four sessions each; every tenth session was revoked yesterday.
+const MANY_PEOPLE: &str = "
+    INSERT INTO accounts (id, name, name_key, kind, created_at)
+    SELECT lpad(to_hex(n), 32, '0')::uuid, 'name ' || n, 'name ' || n, 'person', now() FROM generate_series(1, 5000) n;
+    INSERT INTO grants (id, account, kind, hash, created_at, used_at, expires_at, revoked_at)
+    SELECT lpad(to_hex(n), 32, '0')::uuid, lpad(to_hex(1 + n % 5000), 32, '0')::uuid, 'session',
+        sha256(n::text::bytea), now(), now(), now() + interval '30 days',
+        CASE WHEN n % 10 = 0 THEN now() - interval '1 day' END
+    FROM generate_series(1, 20000) n;
+    ANALYZE";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_looked_up_by_index() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let store = postgres(&url).await;
+    server.execute(database, MANY_PEOPLE);
+    let hash = |number: u32| -> [u8; 32] {
+        use sha2::{Digest, Sha256};
+        Sha256::digest(number.to_string()).into()
+    };
+    for round in 0..20 {
+        let some = round * 100 + 1..round * 100 + 101;
+        let ids: Vec<Uuid> = some.clone().map(|n| Uuid::from_u128(n.into())).collect();
+        let hashes: Vec<_> = some.clone().map(hash).collect();
+        assert_eq!(store.grants(&hashes, &[]).await.unwrap().len(), 90);
+        assert_eq!(store.grants(&[], &ids).await.unwrap().len(), 90);
+        assert_eq!(store.holding(&ids).await.unwrap().len(), 90);
+        store.touch_grants(&ids, Some(Duration::from_secs(3_600))).await.unwrap();
+        let names: Vec<String> = some.map(|n| format!("name {n}")).collect();
+        assert_eq!(store.taken(&names).await.unwrap().len(), 100);
+        let somebody = UserId(ids[4]);
+        assert!(store.grants_of(somebody, GrantKind::Session, 10).await.unwrap().len() == 4);
+        store.revoke(somebody, Revoke::AllBut(None)).await.unwrap();
+        let lately = Timestamp(Timestamp::now().0 - 60_000);
+        assert!(store.revoked_after(lately, 1_000).await.unwrap().grants.len() <= 80);
+        store.forget_grants(Duration::from_secs(7 * 24 * 3_600), 100).await.unwrap();
+        store.accounts(&names[0], 10).await.unwrap();
+        let (name, key) = (PersonName::parse("Ana").unwrap(), format!("ana {round}"));
+        let id = UserId(Uuid::new_v4());
+        let new =
+            NewAccount { id, name: &name, key: &key, password_hash: None, kind: AccountKind::Person, admin: false };
+        store.create_account(&new).await.unwrap().unwrap();
+    }
+    store.close().await;
+    let counted = "SELECT (SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'accounts') || ' ' ||
+        (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ('accounts', 'grants')) || ' ' ||
+        (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('accounts', 'grants'))";
+    let told = testkit::patience(Duration::from_secs(10), async || {
+        let told = server.execute(database, counted);
+        let numbers: Vec<u64> = told.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        (numbers[0] == 5_020).then_some((numbers[1], numbers[2]))
+    });
+    let (by_index, by_reading_all) = told.await.unwrap();
+    // Some hundreds each round, and as many again for what is beside them. One look through all in each would be half a million.
+    assert!(by_index < 40_000, "{by_index} rows read by indexes");
+    assert_eq!(by_reading_all, 0);
 }
