@@ -38,21 +38,20 @@ macro_rules! held {
     };
 }
 
-/// Takes what `mine` found.
+/// Takes the rows that `mine` leads to, whatever the planner believes of the table: a join might walk over all of it. Of a row that
+/// changes between the look and the lock nothing is taken; it is offered again.
 macro_rules! claim {
     ($mine:expr, $worker:literal, $lease:literal) => {
         concat!(
-            "WITH mine AS MATERIALIZED (SELECT t.id FROM tasks t WHERE ",
-            undone!(),
-            " AND t.due_at <= now() AND ",
+            "WITH mine AS MATERIALIZED (",
             $mine,
-            " FOR UPDATE SKIP LOCKED), lease AS (SELECT date_trunc('milliseconds', now()) + ",
+            "), lease AS (SELECT date_trunc('milliseconds', now()) + ",
             $lease,
             "::bigint * interval '1 millisecond' AS until) \
              UPDATE tasks t SET attempts = t.attempts + 1, worker = ",
             $worker,
             ", leased_until = lease.until, due_at = lease.until \
-             FROM mine, lease WHERE t.id = mine.id RETURNING ",
+             FROM lease WHERE t.ctid = ANY (ARRAY(SELECT place FROM mine)) RETURNING ",
             columns!()
         )
     };
@@ -88,15 +87,34 @@ const DUE: &str = concat!(
     undone!(),
     " AND t.due_at <= now() AND t.kind = ANY ($2) ORDER BY t.due_at, t.id LIMIT $1"
 );
-const CLAIM: &str = claim!("t.id = ANY ($1) AND t.kind = ANY ($2)", "$3", "$4");
-const CLAIM_DUE: &str = claim!("t.kind = ANY ($2) ORDER BY t.due_at, t.id LIMIT $1", "$3", "$4");
+const CLAIM: &str = claim!(
+    concat!(
+        "SELECT f.place FROM unnest($1::uuid[]) w (id) CROSS JOIN LATERAL (SELECT t.ctid AS place FROM tasks t \
+         WHERE t.id BETWEEN w.id AND w.id AND t.due_at <= now() AND t.kind = ANY ($2) AND ",
+        undone!(),
+        " ORDER BY t.id LIMIT 1 FOR UPDATE SKIP LOCKED) f"
+    ),
+    "$3",
+    "$4"
+);
+const CLAIM_DUE: &str = claim!(
+    concat!(
+        "SELECT t.ctid AS place FROM tasks t WHERE ",
+        undone!(),
+        " AND t.due_at <= now() AND t.kind = ANY ($2) ORDER BY t.due_at, t.id LIMIT $1 FOR UPDATE SKIP LOCKED"
+    ),
+    "$3",
+    "$4"
+);
 const EXTEND: &str = concat!(
-    "UPDATE tasks t SET leased_until = l.until, due_at = l.until \
-     FROM unnest($1::uuid[], $2::text[], $3::integer[]) c (id, worker, attempt), \
-     (SELECT date_trunc('milliseconds', now()) + $4::bigint * interval '1 millisecond' AS until) l \
-     WHERE t.id = c.id AND t.worker = c.worker AND t.attempts = c.attempt AND t.leased_until IS NOT NULL AND ",
+    "WITH mine AS MATERIALIZED (SELECT f.place FROM unnest($1::uuid[], $2::text[], $3::integer[]) c (id, worker, attempt) \
+     CROSS JOIN LATERAL (SELECT t.ctid AS place FROM tasks t WHERE t.id BETWEEN c.id AND c.id AND t.worker = c.worker \
+     AND t.attempts = c.attempt AND t.leased_until IS NOT NULL AND ",
     undone!(),
-    " RETURNING t.id"
+    " ORDER BY t.id LIMIT 1 FOR UPDATE) f), \
+     lease AS (SELECT date_trunc('milliseconds', now()) + $4::bigint * interval '1 millisecond' AS until) \
+     UPDATE tasks t SET leased_until = lease.until, due_at = lease.until FROM lease \
+     WHERE t.ctid = ANY (ARRAY(SELECT place FROM mine)) RETURNING t.id"
 );
 const DONE: &str = concat!(
     "WITH gone AS (DELETE FROM tasks t WHERE t.kept_for = 0 AND ",
@@ -142,13 +160,13 @@ const COUNT: &str = concat!(
 );
 const SWEEP: &str = "
     WITH old AS MATERIALIZED (
-        (SELECT t.id FROM tasks t WHERE t.done_at IS NOT NULL AND t.done_at <= now() - t.kept_for * interval '1 second'
+        (SELECT t.ctid AS place FROM tasks t WHERE t.done_at IS NOT NULL AND t.done_at <= now() - t.kept_for * interval '1 second'
             ORDER BY t.done_at LIMIT $2)
         UNION ALL
-        (SELECT t.id FROM tasks t WHERE t.dead_at IS NOT NULL AND t.dead_at <= now() - $1::bigint * interval '1 millisecond'
+        (SELECT t.ctid FROM tasks t WHERE t.dead_at IS NOT NULL AND t.dead_at <= now() - $1::bigint * interval '1 millisecond'
             ORDER BY t.dead_at LIMIT $2)
     )
-    DELETE FROM tasks t USING old WHERE t.id = old.id RETURNING t.id";
+    DELETE FROM tasks t WHERE t.ctid = ANY (ARRAY(SELECT place FROM old)) RETURNING t.id";
 
 /// A page: those behind a place ($1, $2), or from the beginning.
 macro_rules! page {
