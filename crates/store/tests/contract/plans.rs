@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto::{PersonName, Timestamp, UserId};
 use store::{
-    Above, AccountKind, Accounts, Archive, Claim, GrantKind, NewAccount, Policy, Post, Restoration, Retention, Revoke, Store, Task, Tasks,
+    Above, AccountKind, Accounts, Archive, Claim, GrantKind, Keeper, NewAccount, Policy, Post, Restoration, Retention, Revoke, Store, Task, Tasks,
     Webhooks,
 };
 use testkit::postgres::Postgres;
@@ -43,43 +43,51 @@ async fn a_plan_made_among_quiet_rooms_stays_right_when_one_fills() {
     assert!(read < 10_000, "{read} rows read");
 }
 
-/// A year's dead letters, as many done and remembered, and what is due tomorrow: none of it is in the way of what is due now.
+/// Dead letters, as many that are done and remembered, and what is due tomorrow: none of it is in the way of what is due now.
 const OTHER_TASKS: &str = "
     INSERT INTO tasks (id, kind, key, payload, created_at, due_at, dead_at, done_at)
-    SELECT gen_random_uuid(), 'webhook', n::text, '{}', now(), now() + (n % 3 - 1) * interval '1 day',
+    SELECT gen_random_uuid(), 'webhook', n::text, '{}', now(), now() + interval '1 day',
         CASE WHEN n % 3 = 0 THEN now() END, CASE WHEN n % 3 = 1 THEN now() END
     FROM generate_series(1, 9000) n;
     INSERT INTO webhooks SELECT 'quiet-' || n, gen_random_uuid(), 'out', 'bell', NULL, '', 7, gen_random_uuid(), now(), NULL
-    FROM generate_series(1, 3000) n;
-    ANALYZE";
+    FROM generate_series(1, 3000) n";
+
+/// Says a hundred things to a room with a webhook, some of them twice, and does the tasks of it.
+async fn a_hundred_messages_and_their_tasks(store: &dyn Keeper, round: u128) {
+    let batch: Vec<Post> = (0..100).map(|n| post("busy", round * 100 + n, "a word")).collect();
+    store.append(0, &batch).await.unwrap();
+    store.append(0, &batch).await.unwrap();
+    store.amend(0, &[edit("busy", round as u64 + 1, "another")]).await.unwrap();
+    let due = store.due_tasks(&["webhook"], 50).await.unwrap();
+    let ids: Vec<_> = due.iter().map(|due| due.id).collect();
+    let lease = Duration::from_secs(600);
+    let mut taken = store.claim_tasks(&ids, &["webhook"], "a", lease).await.unwrap();
+    taken.extend(store.claim_due(51, &["webhook"], "a", lease).await.unwrap());
+    assert_eq!(taken.len(), 101);
+    let claims: Vec<Claim> = taken.iter().map(Task::claim).collect();
+    assert_eq!(store.extend_tasks(&claims, lease).await.unwrap().len(), 101);
+    for claim in &claims {
+        assert!(store.task_done(claim).await.unwrap());
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tasks_are_found_by_index_among_many_that_are_not_due() {
+async fn plans_made_when_there_was_nothing_find_tasks_and_webhooks_among_many() {
     let server = Postgres::shared();
     let url = server.database();
     let database = url.rsplit('/').next().unwrap();
     let store = postgres(&url).await;
-    server.execute(database, OTHER_TASKS);
-    // Those of yesterday are due, and out of the way of what follows.
-    server.execute(database, "UPDATE tasks SET due_at = now() + interval '1 day' WHERE due_at <= now(); ANALYZE tasks");
+    // As a planner sees a table that it knows to be empty: all ways look equally short.
+    for table in ["tasks", "webhooks"] {
+        server.execute(database, &format!("ALTER TABLE {table} SET (autovacuum_enabled = false)"));
+        server.execute(database, &format!("VACUUM ANALYZE {table}"));
+    }
     let bell = crate::webhooks::hook("busy", 1, store::Events::ALL);
     store.add_webhook(&bell).await.unwrap();
-    for round in 0..10 {
-        let batch: Vec<Post> = (0..100).map(|n| post("busy", round * 100 + n, "a word")).collect();
-        store.append(0, &batch).await.unwrap();
-        store.append(0, &batch).await.unwrap();
-        store.amend(0, &[edit("busy", round as u64 + 1, "another")]).await.unwrap();
-        let due = store.due_tasks(&["webhook"], 50).await.unwrap();
-        let ids: Vec<_> = due.iter().map(|due| due.id).collect();
-        let lease = Duration::from_secs(600);
-        let mut taken = store.claim_tasks(&ids, &["webhook"], "a", lease).await.unwrap();
-        taken.extend(store.claim_due(51, &["webhook"], "a", lease).await.unwrap());
-        assert_eq!(taken.len(), 101);
-        let claims: Vec<Claim> = taken.iter().map(Task::claim).collect();
-        assert_eq!(store.extend_tasks(&claims, lease).await.unwrap().len(), 101);
-        for claim in &claims {
-            assert!(store.task_done(claim).await.unwrap());
-        }
+    a_hundred_messages_and_their_tasks(&store, 0).await;
+    server.execute(database, OTHER_TASKS);
+    for round in 1..10 {
+        a_hundred_messages_and_their_tasks(&store, round).await;
     }
     // Connections report what they read when they end at the latest.
     store.close().await;
@@ -92,10 +100,10 @@ async fn tasks_are_found_by_index_among_many_that_are_not_due() {
         (numbers.next()? == Some(1010)).then(|| (numbers.next().flatten().unwrap(), numbers.next().flatten().unwrap()))
     });
     let (of_tasks, of_webhooks) = told.await.unwrap();
-    // Each of 1,010 tasks is looked up a few times: when it is due, claimed, extended, done. Rows that have moved on are met again
-    // until they are cleared away. Each batch looks for the room's webhook, and so does each new message.
-    assert!(of_tasks < 30_000, "{of_tasks} rows of tasks read");
-    assert!(of_webhooks < 2_000, "{of_webhooks} rows of webhooks read");
+    // Each of 1,010 tasks is looked up a few times: when it is due, claimed, extended, done. Rows that have moved on are met again,
+    // since nothing clears them away here. Each batch looks for the room's webhook, and so does each new message.
+    assert!(of_tasks < 40_000, "{of_tasks} rows of tasks read");
+    assert!(of_webhooks < 2_500, "{of_webhooks} rows of webhooks read");
 }
 
 #[tokio::test(flavor = "multi_thread")]
