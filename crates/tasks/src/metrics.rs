@@ -11,7 +11,7 @@ pub(crate) enum Ending {
     Done,
     /// It failed, and is tried again.
     Failed,
-    /// It failed for good: a dead letter.
+    /// It failed, and is not tried again.
     Dead,
     /// The time for it was up.
     TimedOut,
@@ -45,6 +45,7 @@ impl Ending {
 pub struct TasksMetrics {
     kinds: Vec<String>,
     runs: IntCounterVec,
+    buried: IntCounterVec,
     run_seconds: HistogramVec,
     running: IntGaugeVec,
     waiting: IntGaugeVec,
@@ -81,6 +82,12 @@ impl TasksMetrics {
         Ok(Self {
             kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
             runs,
+            buried: registry.counters(
+                "tertulia_tasks_buried_total",
+                "Tasks that this node gave up for good: dead letters.",
+                "kind",
+                kinds,
+            )?,
             run_seconds: registry.seconds_by("tertulia_tasks_run_seconds", "Time that an attempt took.", "kind", kinds)?,
             running: registry.gauges("tertulia_tasks_running", "Tasks under way on this node.", "kind", kinds)?,
             waiting: registry.gauges(
@@ -120,6 +127,10 @@ impl TasksMetrics {
         self.running.with_label_values(&[kind]).dec();
         self.run_seconds.with_label_values(&[kind]).observe(seconds);
         self.runs.with_label_values(&[kind, ending.as_str()]).inc();
+    }
+
+    pub(crate) fn buried(&self, kind: &str) {
+        self.buried.with_label_values(&[kind]).inc();
     }
 
     pub(crate) fn lead(&self, leads: bool) {

@@ -42,7 +42,7 @@ async fn run(shared: &Shared, kind: &Arc<dyn Runner>, task: Task, lost: &Cancell
     // Whoever tried it so often never came back to say why: it may be the task that ends them.
     if claim.attempt > attempts_max {
         let why = last_error.unwrap_or_else(|| "its workers died of it".into());
-        return settle(shared, &claim, lost, Ending::Dead, &Verdict::Dead(why)).await;
+        return settle(shared, kind.name(), &claim, lost, Ending::Dead, &Verdict::Dead(why)).await;
     }
     let attempt = attempt(kind, task, manner);
     let result = tokio::select! {
@@ -55,7 +55,7 @@ async fn run(shared: &Shared, kind: &Arc<dyn Runner>, task: Task, lost: &Cancell
     if let Verdict::Again(why, _) | Verdict::Dead(why) = &verdict {
         tracing::info!(kind = kind.name(), task = %claim.id, attempt = claim.attempt, ?ending, why, "a task failed");
     }
-    settle(shared, &claim, lost, ending, &verdict).await
+    settle(shared, kind.name(), &claim, lost, ending, &verdict).await
 }
 
 /// How an attempt went.
@@ -110,11 +110,23 @@ fn judge(result: Attempt, claim: &Claim, attempts_max: u32, manner: &Manner) -> 
 }
 
 /// Tells the store, as long as the claim holds: until then nobody else runs it.
-async fn settle(shared: &Shared, claim: &Claim, lost: &CancellationToken, ending: Ending, verdict: &Verdict) -> Ending {
+async fn settle(
+    shared: &Shared,
+    kind: &str,
+    claim: &Claim,
+    lost: &CancellationToken,
+    ending: Ending,
+    verdict: &Verdict,
+) -> Ending {
     let tell = async {
         loop {
             match say(shared, claim, verdict).await {
-                Ok(true) => return ending,
+                Ok(true) => {
+                    if matches!(verdict, Verdict::Dead(_)) {
+                        shared.metrics.buried(kind);
+                    }
+                    return ending;
+                }
                 Ok(false) => return Ending::Lost,
                 Err(error) => {
                     shared.metrics.errors.inc();

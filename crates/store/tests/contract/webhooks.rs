@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::house::*;
 
-fn hook(to: &str, number: u128, events: Events) -> Webhook {
+pub fn hook(to: &str, number: u128, events: Events) -> Webhook {
     Webhook {
         room: room(to),
         id: WebhookId(Uuid::from_u128(number)),
