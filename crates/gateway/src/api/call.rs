@@ -7,12 +7,13 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use people::{Identity, Standing};
+use people::{Caller, Identity, Standing};
 use proto::{Code, FRAME_BYTES_MAX, Refusal, RoomName};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::who::Who;
+use crate::address;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
 use crate::node::Node;
@@ -73,6 +74,14 @@ impl Call {
             Standing::Account { admin: true, .. } => Ok(identity),
             _ => Err(Refusal::new(Code::Forbidden, "only for those who look after the chat")),
         }
+    }
+
+    /// Who is at the door, as far as that can be seen.
+    pub(super) fn caller(&self) -> Caller {
+        let headers = &self.parts.headers;
+        let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).map(str::to_owned);
+        let address = address::of_client(self.peer.address, headers, &self.node.config.trusted_proxies);
+        Caller { agent, address }
     }
 
     fn param(&self, name: &str) -> &str {

@@ -45,8 +45,13 @@ pub(super) fn of(parts: &mut [Part]) -> OpenApi {
         components = components.header(name, number(about));
     }
     components = components.header("Retry-After", number("Seconds after which trying again makes sense"));
-    let challenge = HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String)));
-    components = components.header("WWW-Authenticate", challenge.description(Some("How to say who one is")).build());
+    for (name, about) in [
+        ("WWW-Authenticate", "How to say who one is"),
+        ("Set-Cookie", "Gives a browser the cookie of its session, or takes it"),
+    ] {
+        let text = HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+        components = components.header(name, text.description(Some(about)).build());
+    }
     let info = InfoBuilder::new().title("Tertulia").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT));
     OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components.build())).tags(Some(tags)).build()
 }

@@ -4,15 +4,18 @@
 //! is written goes the way of every door, through `writing.rs`, and is answered once it is durable. A route is declared once
 //! ([`route::Route`]); the document at `/api/openapi.json` and the page at `/api/` are made from that.
 
+mod accounts;
 mod answer;
 mod call;
 mod document;
 mod guests;
+mod keys;
 mod messages;
 mod page;
 mod rooms;
 mod route;
 mod schemas;
+mod sessions;
 mod who;
 
 use std::sync::Arc;
@@ -33,7 +36,7 @@ use route::Part;
 pub(crate) const ROOT: &str = "/api/v1";
 
 fn parts() -> Vec<Part> {
-    vec![rooms::part(), messages::part(), guests::part()]
+    vec![rooms::part(), messages::part(), guests::part(), accounts::part(), sessions::part(), keys::part()]
 }
 
 /// The API, its document, and the page that shows it.

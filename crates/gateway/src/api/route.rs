@@ -30,6 +30,8 @@ pub(super) struct Route {
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
     operation: OperationBuilder,
     refusals: BTreeMap<u16, Vec<Code>>,
+    answers: Vec<(StatusCode, ResponseBuilder)>,
+    cookie_at: Option<u16>,
 }
 
 /// A part of the API, whose routes belong together.
@@ -61,6 +63,8 @@ impl Route {
             schemas: Vec::new(),
             operation: OperationBuilder::new(),
             refusals: BTreeMap::new(),
+            answers: Vec::new(),
+            cookie_at: None,
         };
         // What any request may meet: a malformed head, an origin that may not, an address too long, too many, a node in need.
         let mut route = route.refuses(&[Code::InvalidFrame, Code::Forbidden, Code::RateLimited, Code::Unavailable]);
@@ -127,6 +131,12 @@ impl Route {
         self.answer(StatusCode::NO_CONTENT, ResponseBuilder::new().description(about))
     }
 
+    /// Such an answer may give a browser its cookie, or take it.
+    pub(super) fn sets_cookie(mut self, status: StatusCode) -> Self {
+        self.cookie_at = Some(status.as_u16());
+        self
+    }
+
     /// Refusals of its own.
     pub(super) fn refuses(mut self, codes: &[Code]) -> Self {
         for code in codes {
@@ -139,7 +149,7 @@ impl Route {
     }
 
     fn answer(mut self, status: StatusCode, response: ResponseBuilder) -> Self {
-        self.operation = self.operation.response(status.as_str(), with_headers(response, &RATES).build());
+        self.answers.push((status, response));
         self
     }
 
@@ -152,6 +162,11 @@ impl Route {
     /// The whole of it, for the document.
     pub(super) fn operation(&mut self, part: &str) -> OperationBuilder {
         let mut operation = std::mem::take(&mut self.operation).tag(part);
+        for (status, response) in std::mem::take(&mut self.answers) {
+            let headers = if self.cookie_at == Some(status.as_u16()) { &["Set-Cookie"][..] } else { &[] };
+            let response = with_headers(with_headers(response, &RATES), headers);
+            operation = operation.response(status.as_str(), response.build());
+        }
         for (status, codes) in &self.refusals {
             let codes: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
             let about = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());

@@ -23,6 +23,16 @@ pub(super) fn says() -> Object {
     text(1, Text::BYTES_MAX).description(Some(about)).build()
 }
 
+/// A password.
+pub(super) fn password() -> Object {
+    text(8, 256).description(Some("8 to 256 bytes of UTF-8")).build()
+}
+
+/// One of some words.
+pub(super) fn words(words: &[&str]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).build()
+}
+
 /// A text of so many characters.
 pub(super) fn text(least: usize, most: usize) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).min_length(Some(least)).max_length(Some(most))
