@@ -62,20 +62,23 @@ async fn node_tests(files: &[&str], environment: &[(&str, &str)]) {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-const CONTRACT: [&str; 7] = [
+const CONTRACT: [&str; 6] = [
     "tutorial.test.mjs",
     "dialects.test.mjs",
     "python.test.mjs",
-    "history.test.mjs",
     "packets.test.mjs",
     "wire.test.mjs",
     "heartbeat.test.mjs",
 ];
 
+/// Takes its time, and so has nodes of its own.
+const HISTORY: &str = "history.test.mjs";
+
 #[tokio::test]
 async fn what_the_tests_expect_socket_io_s_own_server_does() {
     let pages = pages();
-    node_tests(&CONTRACT, &[("TERTULIA_URLS", "socket.io"), ("TERTULIA_PAGES", &pages)]).await;
+    let files: Vec<&str> = CONTRACT.into_iter().chain([HISTORY]).collect();
+    node_tests(&files, &[("TERTULIA_URLS", "socket.io"), ("TERTULIA_PAGES", &pages)]).await;
 }
 
 #[tokio::test]
@@ -84,6 +87,13 @@ async fn unchanged_clients_are_at_home_on_three_nodes() {
     let cluster = cluster_open_to(&pages, 3).await;
     let files: Vec<&str> = CONTRACT.into_iter().chain(["examples.test.mjs"]).collect();
     node_tests(&files, &[("TERTULIA_URLS", &urls(&cluster)), ("TERTULIA_PAGES", &pages)]).await;
+}
+
+#[tokio::test]
+async fn a_long_history_reaches_slow_clients_whole() {
+    let pages = pages();
+    let cluster = cluster_open_to(&pages, 3).await;
+    node_tests(&[HISTORY], &[("TERTULIA_URLS", &urls(&cluster)), ("TERTULIA_PAGES", &pages)]).await;
 }
 
 /// Runs a file behind the front door of some nodes, which it may end.
