@@ -6,8 +6,9 @@
 //! Absent on purpose: what a message says, who hears it, SQL.
 //!
 //! Redis holds, beside the channels, things with an expiry that it may lose at any time: the recent entries of each room
-//! ([`Bus::recall`]), how many people each node has in a room ([`Bus::presence`]), and what nodes hold in common for a short
-//! time, for whoever looks after people ([`Commons`]).
+//! ([`Bus::recall`]), how many people each node has in a room ([`Bus::presence`]), what nodes hold in common for a short
+//! time, for whoever looks after people ([`Commons`]), and the ids of due tasks, to be handed out to workers ([`Queue`], with
+//! a connection of its own).
 
 mod commons;
 mod event;
@@ -15,6 +16,7 @@ mod local;
 mod metrics;
 mod outlet;
 mod pacer;
+mod queue;
 mod recent;
 mod redis;
 
@@ -22,8 +24,9 @@ pub use commons::{Commons, Pace};
 pub use event::{BusEvent, Loss};
 pub use local::LocalBus;
 pub use metrics::BusMetrics;
+pub use queue::{LocalQueue, OFFERED_MAX, Queue};
 pub use recent::Recent;
-pub use redis::{BusError, RedisBus, RedisConfig, RedisServer, survey};
+pub use redis::{BusError, RedisBus, RedisConfig, RedisQueue, RedisServer, survey};
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -14,7 +14,6 @@ mod credentials;
 mod http;
 mod limits;
 mod metrics;
-mod networks;
 mod node;
 mod on;
 mod places;
@@ -28,8 +27,9 @@ mod writing;
 mod ws;
 
 pub use config::GatewayConfig;
+pub use http::watched::Watched;
 pub use metrics::GatewayMetrics;
-pub use networks::{Networks, NotANetwork};
 pub use node::{Gateway, Phase};
+pub use proto::{Networks, NotANetwork};
 #[cfg(any(test, fuzzing))]
 pub use socketio::fuzzing;

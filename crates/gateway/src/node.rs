@@ -12,6 +12,7 @@ use roomlog::RoomLog;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use webhooks::Hooks;
 
 use crate::http::server;
 use crate::limits::{Addresses, Admission, RequestRate, SendRate};
@@ -53,6 +54,7 @@ pub(crate) struct Node {
     pub(crate) hub: Hub,
     pub(crate) room_log: Arc<RoomLog>,
     pub(crate) people: People,
+    pub(crate) hooks: Hooks,
     pub(crate) config: GatewayConfig,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) registry: Registry,
@@ -76,6 +78,7 @@ impl Gateway {
         hub: Hub,
         room_log: Arc<RoomLog>,
         people: People,
+        hooks: Hooks,
         config: GatewayConfig,
         metrics: GatewayMetrics,
         registry: Registry,
@@ -84,6 +87,7 @@ impl Gateway {
             hub,
             room_log,
             people,
+            hooks,
             stays: Arc::default(),
             metrics,
             registry,

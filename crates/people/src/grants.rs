@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto::{Code, Refusal, Timestamp, UserId};
 use sha2::{Digest, Sha256};
-use store::{Account, Ended, Grant, GrantBy, GrantHash, GrantKind, NewGrant, Which};
+use store::{Account, Ended, Grant, GrantBy, GrantHash, GrantKind, NewGrant, Revoke};
 use uuid::Uuid;
 
 use crate::copies::Known;
@@ -214,7 +214,7 @@ impl People {
     /// # Errors
     /// `not_found`, `unavailable`.
     pub async fn revoke(&self, account: UserId, grant: GrantId) -> Result<(), Refusal> {
-        match self.end(account, Which::One(grant.0)).await? {
+        match self.end(account, Revoke::One(grant.0)).await? {
             0 => Err(refusals::no_such_grant()),
             _ => Ok(()),
         }
@@ -225,10 +225,10 @@ impl People {
     /// # Errors
     /// `unavailable`.
     pub async fn revoke_all(&self, account: UserId, but: Option<GrantId>) -> Result<usize, Refusal> {
-        self.end(account, Which::AllBut(but.map(|grant| grant.0))).await
+        self.end(account, Revoke::AllBut(but.map(|grant| grant.0))).await
     }
 
-    async fn end(&self, account: UserId, which: Which) -> Result<usize, Refusal> {
+    async fn end(&self, account: UserId, which: Revoke) -> Result<usize, Refusal> {
         let ended = self.inner.accounts.revoke(account, which).await.map_err(|error| refusals::away(&error))?;
         self.have_ended(&ended).await;
         Ok(ended.len())

@@ -11,6 +11,7 @@ mod copies;
 mod grants;
 mod guests;
 mod identity;
+mod jwt;
 mod live;
 mod metrics;
 mod names;
@@ -24,6 +25,7 @@ mod watch;
 pub use bus::Pace;
 pub use guests::Tokens;
 pub use identity::{GrantId, Identity, Standing};
+pub use jwt::{JwtConfig, JwtError, KeySetPace, LEEWAY, Vouchers};
 pub use live::Live;
 pub use metrics::PeopleMetrics;
 pub use paces::{Caller, Paces};
@@ -159,6 +161,14 @@ impl People {
         Ok(Identity { user, standing: Standing::Guest, check_at: None })
     }
 
+    /// Whether somebody without an account may be called so.
+    ///
+    /// # Errors
+    /// `name_taken`, `unavailable`.
+    pub async fn must_be_free(&self, name: &PersonName) -> Result<(), Refusal> {
+        self.inner.names.must_be_free(name).await
+    }
+
     /// Whom a token stands for: a guest's, a session's, an API key or a JWT.
     ///
     /// # Errors
@@ -228,4 +238,19 @@ impl People {
         self.inner.stop.token().cancel();
         self.inner.tasks.wait().await;
     }
+}
+
+/// An id made of some words, always the same one for the same words.
+pub fn derived(words: &[&str]) -> Uuid {
+    use sha2::{Digest, Sha256};
+    let mut digest = Sha256::new();
+    for word in words {
+        // With their lengths, so that no two lists of words run together.
+        digest.update((word.len() as u64).to_le_bytes());
+        digest.update(word);
+    }
+    let digest = digest.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
 }

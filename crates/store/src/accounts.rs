@@ -103,10 +103,10 @@ pub enum Alteration<'a> {
 
 impl Alteration<'_> {
     /// Which grants end with it.
-    pub(crate) fn ends(&self) -> Option<Which> {
+    pub(crate) fn ends(&self) -> Option<Revoke> {
         match self {
-            Self::Password(_, but) => Some(Which::AllBut(*but)),
-            Self::Disabled(true) | Self::Admin(false) => Some(Which::AllBut(None)),
+            Self::Password(_, but) => Some(Revoke::AllBut(*but)),
+            Self::Disabled(true) | Self::Admin(false) => Some(Revoke::AllBut(None)),
             Self::Disabled(false) | Self::Admin(true) => None,
         }
     }
@@ -201,7 +201,7 @@ pub struct Granted {
 
 /// Some of an account's grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Revoke {
     /// This one.
     One(Uuid),
     /// All that hold, but perhaps one.
@@ -260,7 +260,7 @@ pub trait Accounts: Send + Sync + 'static {
     async fn grants_of(&self, account: UserId, kind: GrantKind, limit: usize) -> Result<Vec<Grant>, StoreError>;
 
     /// Ends some of an account's grants, and says which. One that had ended is told again.
-    async fn revoke(&self, account: UserId, which: Which) -> Result<Vec<Ended>, StoreError>;
+    async fn revoke(&self, account: UserId, which: Revoke) -> Result<Vec<Ended>, StoreError>;
 
     /// The grants revoked after a moment of the store's clock.
     async fn revoked_after(&self, moment: Timestamp, limit: usize) -> Result<Revocations, StoreError>;

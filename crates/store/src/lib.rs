@@ -2,7 +2,8 @@
 //!
 //! One trait, [`Store`], with two bodies: Postgres for a cluster, SQLite for a laptop. Both keep the same promises,
 //! and one test suite (`tests/contract/`) holds them to it. [`Archive`] is for whoever carries rooms from one to the other, [`Accounts`] is who
-//! has a name for good. Everything that knows SQL is in this crate.
+//! has a name for good, [`Tasks`] are what is to happen later, [`Webhooks`] who outside is told of a room. Everything that knows
+//! SQL is in this crate.
 //! Absent on purpose: who is online, Redis, what a frame looks like.
 
 mod accounts;
@@ -19,11 +20,14 @@ mod seats;
 mod snapshot;
 mod sqlite;
 mod survey;
+mod task_row;
+mod tasks;
 mod view;
+mod webhooks;
 
 pub use accounts::{
     Account, AccountKind, Accounts, Alteration, By, Credentials, Ended, Grant, GrantBy, GrantHash, GrantKind, Granted,
-    NewAccount, NewGrant, Revocations, Which,
+    NewAccount, NewGrant, Revocations, Revoke,
 };
 pub use archive::{Above, Archive, Record, Records, Restoration, Restored, TextHash};
 pub use durability::Durability;
@@ -34,10 +38,17 @@ pub use model::{Amendment, Change, Changes, Heads, Outcome, Post, Tail};
 pub use postgres::{PostgresConfig, PostgresStore};
 pub use sqlite::{SqliteConfig, SqliteStore};
 pub use survey::{LoneFile, Server, Survey};
+pub use tasks::{Added, COUNTED_MAX, Claim, Due, KindCount, NewTask, Place, Task, Tasks, Which};
 pub use view::StoreView;
+pub use webhooks::{Direction, Events, WEBHOOK_TASK, Webhook, Webhooks};
 
 use async_trait::async_trait;
 use proto::{Epoch, RoomName};
+
+/// All that a store keeps, for whoever opens one.
+pub trait Keeper: Archive + Accounts + Tasks + Webhooks {}
+
+impl<T: Archive + Accounts + Tasks + Webhooks> Keeper for T {}
 
 /// The room log's truth. Every method is one round trip where the database allows it, and one snapshot always.
 ///

@@ -21,6 +21,7 @@ pub struct StoreMetrics {
     pub(crate) before: Histogram,
     pub(crate) settings: Histogram,
     pub(crate) people: Histogram,
+    pub(crate) tasks: Histogram,
     away: IntCounter,
     conflict: IntCounter,
     refused: IntCounter,
@@ -36,9 +37,9 @@ impl StoreMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let commits = registry.seconds_by(
             "tertulia_store_commit_seconds",
-            "Time to commit a batch, by what it did.",
+            "Time to commit a batch, by what it did; tasks: any question about tasks and webhooks.",
             "op",
-            &["append", "amend"],
+            &["append", "amend", "tasks"],
         )?;
         let reads = registry.seconds_by(
             "tertulia_store_read_seconds",
@@ -72,6 +73,7 @@ impl StoreMetrics {
                 "tertulia_store_people_seconds",
                 "Time to read or write something of accounts, sessions and API keys.",
             )?,
+            tasks: commits.with_label_values(&["tasks"]),
             away: errors.with_label_values(&["away"]),
             conflict: errors.with_label_values(&["conflict"]),
             refused: errors.with_label_values(&["refused"]),

@@ -2,6 +2,7 @@
 
 mod file;
 mod settings;
+mod vouchers;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,10 +11,11 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gateway::Networks;
-use proto::{PersonName, RoomName};
+use proto::{PersonName, RoomName, TaskId};
 use uuid::Uuid;
 
 pub(crate) use self::settings::{Setting, Source, Value};
+pub(crate) use self::vouchers::VoucherFlags;
 use crate::logging::LogFormat;
 use crate::otlp;
 
@@ -45,6 +47,12 @@ pub(crate) enum Command {
     Export(Box<ExportConfig>),
     /// Take in rooms that `export` wrote, numbers and all.
     Import(Box<ImportConfig>),
+    /// Run only what is done in the background (webhooks and the like), without a door for people.
+    ///
+    /// Nodes do that work as well, unless they are told --workers 0. Any number of these share it with them.
+    Worker(Box<ServeConfig>),
+    /// Look at the tasks in the background: list, show, retry or drop them.
+    Tasks(Box<TasksConfig>),
     /// Make accounts and look after them, beside whatever nodes run.
     Accounts(Box<AccountsConfig>),
 }
@@ -54,9 +62,11 @@ impl Command {
     pub(crate) fn config(&self) -> &ServeConfig {
         match self {
             Self::Serve(config) | Self::Health(config) | Self::Migrate(config) | Self::Config(config) => config,
+            Self::Worker(config) => config,
             Self::Doctor(asked) => &asked.config,
             Self::Export(asked) => &asked.config,
             Self::Import(asked) => &asked.config,
+            Self::Tasks(asked) => &asked.config,
             Self::Accounts(asked) => &asked.config,
         }
     }
@@ -64,9 +74,11 @@ impl Command {
     fn config_mut(&mut self) -> &mut ServeConfig {
         match self {
             Self::Serve(config) | Self::Health(config) | Self::Migrate(config) | Self::Config(config) => config,
+            Self::Worker(config) => config,
             Self::Doctor(asked) => &mut asked.config,
             Self::Export(asked) => &mut asked.config,
             Self::Import(asked) => &mut asked.config,
+            Self::Tasks(asked) => &mut asked.config,
             Self::Accounts(asked) => &mut asked.config,
         }
     }
@@ -161,6 +173,42 @@ pub(crate) struct ImportConfig {
     pub(crate) config: ServeConfig,
 }
 
+/// `tasks`.
+#[derive(Args)]
+pub(crate) struct TasksConfig {
+    /// What is to be done.
+    #[arg(value_enum)]
+    pub(crate) action: TasksAction,
+
+    /// The task: for show always, for retry and drop unless --dead says which.
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<TaskId>,
+
+    /// Those that are not tried any more. For retry and drop: all of them.
+    #[arg(long)]
+    pub(crate) dead: bool,
+
+    /// At most so many lines.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// What can be done about tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TasksAction {
+    /// One line for each that waits or is under way.
+    List,
+    /// All that is known of one.
+    Show,
+    /// Make it due now, as if it had never been tried.
+    Retry,
+    /// Forget it.
+    Drop,
+}
+
 /// All settings. Each command takes all of them, so that one configuration does for all.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeConfig {
@@ -244,6 +292,9 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_SECRET", hide_env_values = true)]
     pub(crate) secret: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) vouchers: VoucherFlags,
+
     /// Store connections that write, on Postgres.
     #[arg(long, env = "TERTULIA_WRITERS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) writers: u32,
@@ -251,6 +302,10 @@ pub(crate) struct ServeConfig {
     /// Store connections that read.
     #[arg(long, env = "TERTULIA_READERS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) readers: u32,
+
+    /// Tasks in the background at once (webhooks and the like); 0: none here.
+    #[arg(long, env = "TERTULIA_WORKERS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub(crate) workers: u32,
 
     /// Serve even if the store's settings let a power cut lose acknowledged messages.
     #[arg(long, env = "TERTULIA_ALLOW_WEAK_DURABILITY", value_parser = clap::builder::BoolishValueParser::new())]
@@ -293,6 +348,7 @@ impl ServeConfig {
             text.take_if(|text| text.is_empty());
         }
         self.allowed_origins.retain(|origin| !origin.is_empty());
+        self.vouchers.forget_empty();
     }
 
     /// The name of this node: as given, or the host's.

@@ -8,9 +8,11 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, IntGaugeVec, Opts, Registry};
 use roomlog::RoomLogMetrics;
 use store::StoreMetrics;
+use tasks::TasksMetrics;
 use tokio::runtime::Handle;
 use trace::TraceMetrics;
 
+use crate::background;
 use crate::runtime::RuntimeCollector;
 
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) hub: HubMetrics,
     pub(crate) people: PeopleMetrics,
     pub(crate) gateway: GatewayMetrics,
+    pub(crate) tasks: TasksMetrics,
     pub(crate) traces: TraceMetrics,
 }
 
@@ -39,7 +42,27 @@ impl Metrics {
             hub: HubMetrics::register(&registry)?,
             people: PeopleMetrics::register(&registry)?,
             gateway: GatewayMetrics::register(&registry)?,
+            tasks: TasksMetrics::register(&registry, &background::KINDS)?,
             traces: TraceMetrics::register(&registry)?,
+            registry,
+        })
+    }
+}
+
+/// Those of a process that only works in the background.
+pub(crate) struct WorkerMetrics {
+    pub(crate) registry: Registry,
+    pub(crate) store: StoreMetrics,
+    pub(crate) tasks: TasksMetrics,
+}
+
+impl WorkerMetrics {
+    pub(crate) fn of_worker(name: &str) -> Result<Self, Error> {
+        let registry = Registry::new();
+        about_the_process(&registry, name)?;
+        Ok(Self {
+            store: StoreMetrics::register(&registry)?,
+            tasks: TasksMetrics::register(&registry, &background::KINDS)?,
             registry,
         })
     }

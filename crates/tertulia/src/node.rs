@@ -10,16 +10,20 @@ use bus::{Bus, BusError};
 use gateway::{Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
 use people::{People, PeopleConfig};
-use proto::{Refusal, RoomName};
+use proto::{Refusal, RoomName, TaskId};
 use roomlog::{LaneConfig, RoomLog};
-use store::{Store, StoreError, StoreView};
+use store::{Keeper, StoreError, StoreView};
+use tasks::Workers;
+use webhooks::Hooks;
 
+use crate::background;
 use crate::config::ServeConfig;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::otlp::{self, Export};
 use crate::signals::{Leave, Signals};
+use crate::vouchers;
 
 /// Why a node could not start, or an errand could not be run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,10 @@ pub(crate) enum StartError {
     Weak(String),
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: {0}")]
     Traces(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("JWTs cannot be checked so: {0}")]
+    Jwt(#[from] people::JwtError),
+    #[error("{0}")]
+    Outgoing(String),
     #[error("metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("{0}")]
@@ -56,6 +64,16 @@ pub(crate) enum StartError {
     Refused(#[from] Refusal),
     #[error("there is no room {0} here")]
     NoSuchRoom(RoomName),
+    #[error("a worker that does nothing: give --workers more than 0")]
+    Idle,
+    #[error(
+        "which task? Give its id, as `tertulia tasks list` tells it, or --dead for all that are not tried any more"
+    )]
+    WhichTask,
+    #[error("there is no task {0}: it is done, or never was")]
+    NoSuchTask(TaskId),
+    #[error("task {0} was left as it is: there is none, or it is under way, or another with its key waits")]
+    TaskNotChanged(TaskId),
     #[error("{} {why}", .name.display())]
     NotAnExport { name: PathBuf, why: String },
     #[error("{}, line {line}: {why}; what came before it is kept", .name.display())]
@@ -99,27 +117,30 @@ struct Running {
     room_log: Arc<RoomLog>,
     hub: Hub,
     bus: Arc<dyn Bus>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Keeper>,
+    workers: Workers,
     traces: Option<Export>,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let metrics = Metrics::of_node(&config.node_name())?;
     let (tracer, traces) = otlp::start(config, metrics.traces)?;
-    let open::Opened { rooms: store, accounts } = open::store(config, metrics.store).await?;
+    let store = open::store(config, metrics.store).await?;
     let open::Carrier { bus, commons, events } = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
         Some(secret) => secret.clone(),
         None => store.secret(&fresh_secret()).await?,
     };
+    let client = vouchers::client(&config.vouchers)?;
     let people_config = PeopleConfig {
         guests: config.guests,
         sign_up: config.sign_up,
         session: Duration::from_secs(config.session_seconds),
+        voucher: vouchers::vouchers(&config.vouchers, &client)?,
         ..PeopleConfig::new(secret.as_str())
     };
-    let people = People::start(people_config, accounts, commons, metrics.people);
+    let people = People::start(people_config, store.clone(), commons, metrics.people);
     let lanes = LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() };
     let room_log = Arc::new(RoomLog::start(store.clone(), bus.clone(), view.clone(), &lanes, metrics.room_log));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
@@ -140,9 +161,11 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         tracer,
         ..GatewayConfig::default()
     };
+    let workers = background::start(config, &store, &client, metrics.tasks)?;
+    let hooks = Hooks::new(store.clone(), client);
     let Metrics { gateway: metrics, registry, .. } = metrics;
-    let gateway = Gateway::new(hub.clone(), room_log.clone(), people.clone(), gateway_config, metrics, registry);
-    Ok(Running { gateway, people, room_log, hub, bus, store, traces })
+    let gateway = Gateway::new(hub.clone(), room_log.clone(), people.clone(), hooks, gateway_config, metrics, registry);
+    Ok(Running { gateway, people, room_log, hub, bus, store, workers, traces })
 }
 
 impl Running {
@@ -151,7 +174,8 @@ impl Running {
         let deadline = Instant::now() + within;
         // A tenth, at most a second, is kept for what comes after the goodbyes.
         let reserve = Duration::from_secs(1).min(within / 10);
-        self.gateway.drain(how == Leave::Announced, within.saturating_sub(reserve)).await;
+        let within = within.saturating_sub(reserve);
+        tokio::join!(self.gateway.drain(how == Leave::Announced, within), self.workers.close(within));
         let close = async {
             self.people.close().await;
             self.room_log.close().await;

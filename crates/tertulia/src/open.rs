@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::{Bus, BusEvent, BusMetrics, Commons, LocalBus, RedisBus, RedisConfig};
+use bus::{Bus, BusEvent, BusMetrics, Commons, LocalBus, LocalQueue, Queue, RedisBus, RedisConfig, RedisQueue};
 use prometheus::Registry;
 use store::{
-    Accounts, Archive, Durability, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError,
-    StoreMetrics,
+    Durability, Keeper, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError, StoreMetrics,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
@@ -84,25 +83,10 @@ pub(crate) fn sqlite_config(config: &ServeConfig) -> SqliteConfig {
     SqliteConfig { readers: config.readers, allow_newer: config.allow_newer_migrations, ..SqliteConfig::default() }
 }
 
-/// One store, by what it does.
-pub(crate) struct Opened {
-    /// Rooms and messages.
-    pub(crate) rooms: Arc<dyn Archive>,
-    /// Who has a name for good.
-    pub(crate) accounts: Arc<dyn Accounts>,
-}
-
-impl Opened {
-    fn new(store: impl Archive + Accounts) -> Self {
-        let store = Arc::new(store);
-        Self { rooms: store.clone(), accounts: store }
-    }
-}
-
 /// Opens the store, once it can be reached, and sees that its settings keep what we promise.
-pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Opened, StartError> {
+pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Keeper>, StartError> {
     let store = opened(config, &metrics, Use::Serve).await?;
-    let durability = store.rooms.durability().await?;
+    let durability = store.durability().await?;
     metrics.show_durability(&durability);
     for (setting, value) in &durability.settings {
         tracing::info!(setting, value, "durability");
@@ -123,12 +107,12 @@ fn sentences(durability: &Durability) -> String {
 }
 
 /// Opens the store only to read from it. Nothing is migrated, and a node may be using it.
-pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Archive>, StartError> {
-    Ok(opened(config, &StoreMetrics::register(&Registry::new())?, Use::Read).await?.rooms)
+pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Keeper>, StartError> {
+    opened(config, &StoreMetrics::register(&Registry::new())?, Use::Read).await
 }
 
 /// Opens the store for its accounts, beside whatever node uses it.
-pub(crate) async fn accounts(config: &ServeConfig) -> Result<Opened, StartError> {
+pub(crate) async fn accounts(config: &ServeConfig) -> Result<Arc<dyn Keeper>, StartError> {
     opened(config, &StoreMetrics::register(&Registry::new())?, Use::Accounts).await
 }
 
@@ -140,21 +124,22 @@ enum Use {
     Accounts,
 }
 
-async fn opened(config: &ServeConfig, metrics: &StoreMetrics, to: Use) -> Result<Opened, StartError> {
+async fn opened(config: &ServeConfig, metrics: &StoreMetrics, to: Use) -> Result<Arc<dyn Keeper>, StartError> {
     let place = Place::of(config);
     let open = async || {
         let reads_only = to == Use::Read;
-        Ok(match &place {
+        let store: Arc<dyn Keeper> = match &place {
             Place::Postgres(url) => {
                 let settings = PostgresConfig { reads_only, ..postgres_config(config) };
-                Opened::new(PostgresStore::open(url, settings, metrics.clone()).await?)
+                Arc::new(PostgresStore::open(url, settings, metrics.clone()).await?)
             }
             Place::Sqlite(path) => {
                 let beside = to == Use::Accounts;
                 let settings = SqliteConfig { reads_only, beside, ..sqlite_config(config) };
-                Opened::new(SqliteStore::open(path, settings, metrics.clone()).await?)
+                Arc::new(SqliteStore::open(path, settings, metrics.clone()).await?)
             }
-        })
+        };
+        Ok(store)
     };
     patiently(open).await.map_err(|error| place.failed(error))
 }
@@ -212,6 +197,14 @@ pub(crate) fn bus(config: &ServeConfig, metrics: BusMetrics) -> Result<Carrier, 
         return Ok(Carrier::new(LocalBus::with_metrics(LOCAL_EVENTS, metrics)));
     };
     Ok(Carrier::new(RedisBus::start(redis_config(config, url), metrics)?))
+}
+
+/// Starts the queue of due tasks: beside the bus, or within the process.
+pub(crate) fn queue(config: &ServeConfig) -> Result<Arc<dyn Queue>, StartError> {
+    Ok(match &config.redis_url {
+        Some(url) if config.workers > 0 => Arc::new(RedisQueue::start(&redis_config(config, url))?),
+        _ => Arc::new(LocalQueue::default()),
+    })
 }
 
 pub(crate) fn redis_config(config: &ServeConfig, url: &str) -> RedisConfig {

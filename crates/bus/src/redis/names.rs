@@ -9,6 +9,8 @@
 //! tertulia:{0}:nodes            channel   heart-beats of all nodes
 //! tertulia:{17}:copy:grant:…    text      a copy of what the store knows, or an empty one
 //! tertulia:{17}:pace:name:…     text      when something may be done again
+//! tertulia:{tasks}:ready        sorted    ids of due tasks, by since when; and taken, by until when
+//! tertulia:{tasks}:lead         text      which node offers them
 //! ```
 //! The number of partitions and the hash are part of what nodes of different versions agree on: never change them.
 
@@ -43,6 +45,10 @@ impl Names {
 
     pub(super) fn people(&self, room: &RoomName) -> Str {
         self.of("people", room)
+    }
+
+    pub(super) fn tasks(&self, what: &str) -> Str {
+        format!("{}:{{tasks}}:{what}", self.prefix).into()
     }
 
     pub(super) fn nodes(&self, partition: u32) -> Str {

@@ -9,6 +9,7 @@ mod both;
 mod cluster;
 mod commons;
 mod people;
+mod queue;
 mod recent;
 mod scene;
 mod sentinel;

@@ -6,3 +6,4 @@ pub(crate) mod page;
 pub(crate) mod problem;
 pub(crate) mod server;
 mod strict;
+pub(crate) mod watched;

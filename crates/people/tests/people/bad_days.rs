@@ -7,7 +7,7 @@ use bus::{Commons, LocalBus};
 use people::{Identity, Live};
 use prometheus::Registry;
 use proto::Code;
-use store::{Accounts, Alteration, Which};
+use store::{Accounts, Alteration, Revoke};
 use testkit::postgres::Postgres;
 use testkit::proxy::Proxy;
 use testkit::redis::{Redis, Reply};
@@ -92,7 +92,7 @@ async fn what_only_the_store_knows_ends_within_moments() {
     }
     let _lives = [comes(&north, &token).await, comes(&south, &token).await];
     let began = Instant::now();
-    north.accounts.revoke(ana.user.id, Which::AllBut(None)).await.unwrap();
+    north.accounts.revoke(ana.user.id, Revoke::AllBut(None)).await.unwrap();
     assert_eq!(Some(next(&mut north_hears).await), ana.grant());
     assert_eq!(Some(next(&mut south_hears).await), ana.grant());
     println!("told after {:?}", began.elapsed());

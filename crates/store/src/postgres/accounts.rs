@@ -13,7 +13,7 @@ use super::{PgQuery, PostgresStore, faults, rows_of};
 use crate::StoreError;
 use crate::accounts::{
     self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant, GrantBy,
-    GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Which, millis,
+    GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke, millis,
 };
 use crate::moment::Moment;
 use crate::row::{column, one_more};
@@ -141,10 +141,10 @@ async fn alter(
     found.map(|_| ended(rows_of(&rows)?)).transpose()
 }
 
-fn revoke(account: UserId, which: Which) -> PgQuery {
+fn revoke(account: UserId, which: Revoke) -> PgQuery {
     match which {
-        Which::One(id) => sqlx::query(REVOKE_ONE).bind(account.0).bind(id),
-        Which::AllBut(id) => sqlx::query(REVOKE_ALL).bind(account.0).bind(id),
+        Revoke::One(id) => sqlx::query(REVOKE_ONE).bind(account.0).bind(id),
+        Revoke::AllBut(id) => sqlx::query(REVOKE_ALL).bind(account.0).bind(id),
     }
 }
 
@@ -248,7 +248,7 @@ impl Accounts for PostgresStore {
         .await
     }
 
-    async fn revoke(&self, account: UserId, which: Which) -> Result<Vec<Ended>, StoreError> {
+    async fn revoke(&self, account: UserId, which: Revoke) -> Result<Vec<Ended>, StoreError> {
         self.people(async { ended(rows_of(&self.ask(&self.readers, revoke(account, which)).await?)?) }).await
     }
 

@@ -13,6 +13,8 @@ mod faults;
 mod read;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::PostgresConfig;

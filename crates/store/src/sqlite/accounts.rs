@@ -14,7 +14,7 @@ use super::{SqliteStore, faults};
 use crate::StoreError;
 use crate::accounts::{
     self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant, GrantBy,
-    GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Which, millis,
+    GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke, millis,
 };
 use crate::row::{column, one_more};
 
@@ -123,7 +123,7 @@ impl SqliteStore {
         self.metrics.watch(&self.metrics.people, call).await
     }
 
-    async fn look<T>(&self, query: SqliteQuery<'_>) -> Result<Vec<T>, StoreError>
+    async fn look_rows<T>(&self, query: SqliteQuery<'_>) -> Result<Vec<T>, StoreError>
     where
         T: for<'r> FromRow<'r, SqliteRow>,
     {
@@ -133,7 +133,7 @@ impl SqliteStore {
         rows_of(&rows)
     }
 
-    async fn write<T>(&self, query: SqliteQuery<'_>) -> Result<Vec<T>, StoreError>
+    async fn write_rows<T>(&self, query: SqliteQuery<'_>) -> Result<Vec<T>, StoreError>
     where
         T: for<'r> FromRow<'r, SqliteRow>,
     {
@@ -183,10 +183,10 @@ async fn alter(
     found.map(|_| ended(rows_of(&rows)?)).transpose()
 }
 
-fn revoke(account: UserId, which: Which) -> SqliteQuery<'static> {
+fn revoke(account: UserId, which: Revoke) -> SqliteQuery<'static> {
     match which {
-        Which::One(id) => sqlx::query(REVOKE_ONE).bind(account.0).bind(id),
-        Which::AllBut(id) => sqlx::query(REVOKE_ALL).bind(account.0).bind(id),
+        Revoke::One(id) => sqlx::query(REVOKE_ONE).bind(account.0).bind(id),
+        Revoke::AllBut(id) => sqlx::query(REVOKE_ALL).bind(account.0).bind(id),
     }
 }
 
@@ -206,7 +206,7 @@ impl Accounts for SqliteStore {
                 .bind(new.kind.as_str())
                 .bind(new.admin);
             self.do_it(insert).await?;
-            let found = self.look::<AccountRow>(sqlx::query(ACCOUNT_BY_KEY).bind(new.key)).await?.pop();
+            let found = self.look_rows::<AccountRow>(sqlx::query(ACCOUNT_BY_KEY).bind(new.key)).await?.pop();
             let found = found.map(AccountRow::read).transpose()?;
             Ok(found.filter(|account| account.id == new.id))
         })
@@ -218,8 +218,10 @@ impl Accounts for SqliteStore {
             By::Id(id) => sqlx::query(ACCOUNT_BY_ID).bind(id.0),
             By::Key(key) => sqlx::query(ACCOUNT_BY_KEY).bind(key),
         };
-        self.people(async { self.look::<CredentialsRow>(query).await?.pop().map(CredentialsRow::read).transpose() })
-            .await
+        self.people(async {
+            self.look_rows::<CredentialsRow>(query).await?.pop().map(CredentialsRow::read).transpose()
+        })
+        .await
     }
 
     async fn taken(&self, keys: &[String]) -> Result<Vec<String>, StoreError> {
@@ -232,7 +234,7 @@ impl Accounts for SqliteStore {
                     list.push_bind(key.as_str());
                 }
                 query.push(")");
-                let rows: Vec<(String,)> = self.look(query.build().persistent(keys.len() == 1)).await?;
+                let rows: Vec<(String,)> = self.look_rows(query.build().persistent(keys.len() == 1)).await?;
                 taken.extend(rows.into_iter().map(|(key,)| key));
             }
             Ok(taken)
@@ -242,7 +244,8 @@ impl Accounts for SqliteStore {
 
     async fn accounts(&self, after: &str, limit: usize) -> Result<Vec<Account>, StoreError> {
         let query = sqlx::query(ACCOUNTS).bind(after).bind(column(limit as u64));
-        self.people(async { self.look::<AccountRow>(query).await?.into_iter().map(AccountRow::read).collect() }).await
+        self.people(async { self.look_rows::<AccountRow>(query).await?.into_iter().map(AccountRow::read).collect() })
+            .await
     }
 
     async fn alter_account(&self, id: UserId, alteration: &Alteration<'_>) -> Result<Option<Vec<Ended>>, StoreError> {
@@ -260,7 +263,7 @@ impl Accounts for SqliteStore {
             .bind(new.address)
             .bind(new.life.map(millis))
             .bind(new.by_password);
-        self.people(async { self.write::<GrantRow>(insert).await?.pop().map(GrantRow::read).transpose() }).await
+        self.people(async { self.write_rows::<GrantRow>(insert).await?.pop().map(GrantRow::read).transpose() }).await
     }
 
     async fn grant(&self, by: GrantBy) -> Result<Option<Granted>, StoreError> {
@@ -268,7 +271,7 @@ impl Accounts for SqliteStore {
             GrantBy::Hash(hash) => sqlx::query(GRANT_BY_HASH).bind(hash.to_vec()),
             GrantBy::Id(id) => sqlx::query(GRANT_BY_ID).bind(id),
         };
-        self.people(async { self.look::<GrantedRow>(query).await?.pop().map(GrantedRow::read).transpose() }).await
+        self.people(async { self.look_rows::<GrantedRow>(query).await?.pop().map(GrantedRow::read).transpose() }).await
     }
 
     async fn touch_grant(&self, id: Uuid, life: Option<Duration>) -> Result<(), StoreError> {
@@ -278,16 +281,16 @@ impl Accounts for SqliteStore {
 
     async fn grants_of(&self, account: UserId, kind: GrantKind, limit: usize) -> Result<Vec<Grant>, StoreError> {
         let query = sqlx::query(GRANTS_OF).bind(account.0).bind(kind.as_str()).bind(column(limit as u64));
-        self.people(async { self.look::<GrantRow>(query).await?.into_iter().map(GrantRow::read).collect() }).await
+        self.people(async { self.look_rows::<GrantRow>(query).await?.into_iter().map(GrantRow::read).collect() }).await
     }
 
-    async fn revoke(&self, account: UserId, which: Which) -> Result<Vec<Ended>, StoreError> {
-        self.people(async { ended(self.write(revoke(account, which)).await?) }).await
+    async fn revoke(&self, account: UserId, which: Revoke) -> Result<Vec<Ended>, StoreError> {
+        self.people(async { ended(self.write_rows(revoke(account, which)).await?) }).await
     }
 
     async fn revoked_after(&self, moment: Timestamp, limit: usize) -> Result<Revocations, StoreError> {
         let query = sqlx::query(REVOKED_AFTER).bind(moment.0).bind(one_more(limit));
-        self.people(async { accounts::revocations(self.look::<RevocationRow>(query).await?, limit) }).await
+        self.people(async { accounts::revocations(self.look_rows::<RevocationRow>(query).await?, limit) }).await
     }
 
     async fn holding(&self, grants: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
@@ -300,7 +303,7 @@ impl Accounts for SqliteStore {
                     list.push_bind(*id);
                 }
                 query.push(")");
-                for row in self.look::<GrantRow>(query.build().persistent(false)).await? {
+                for row in self.look_rows::<GrantRow>(query.build().persistent(false)).await? {
                     holding.push(row.read()?.id);
                 }
             }

@@ -16,6 +16,8 @@ mod file;
 mod read;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::SqliteConfig;

@@ -1,6 +1,7 @@
 //! Writing: one transaction a batch, which holds the only writer's place from its first statement on.
 //!
-//! Every statement is a trip to SQLite's thread and back, which costs more than the row: a batch takes four of them.
+//! Every statement is a trip to SQLite's thread and back, which costs more than the row: a batch takes four of them,
+//! and one more where somebody outside is to be told.
 //! A transaction that begins as a reader and turns to writing later would fail at once when another wrote in between; hence
 //! IMMEDIATE. Whatever goes wrong inside drops the connection, and SQLite rolls back.
 
@@ -9,10 +10,12 @@ use std::collections::{BTreeMap, HashMap};
 use proto::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{Connection, FromRow, QueryBuilder};
+use uuid::Uuid;
 
+use super::webhooks::{Happened, Hooks};
 use super::{SqliteStore, faults};
 use crate::row::{self, Columns, text_hash};
-use crate::{Amendment, Change, Outcome, Post, StoreError};
+use crate::{Amendment, Change, Events, Outcome, Post, StoreError};
 
 const BY_SEQ: &str = "
     SELECT seq, rev, id, author, author_name, text, at, edited_at, deleted, reply_to
@@ -36,36 +39,55 @@ struct KnownRow {
     columns: Columns,
 }
 
-/// The heads of a transaction's rooms, and which of them moved.
-struct Numbers<'a>(BTreeMap<&'a str, (u64, bool)>);
+/// The heads of a transaction's rooms, and which of them moved; and who outside is told of these rooms.
+struct Numbers<'a> {
+    heads: BTreeMap<&'a str, (u64, bool)>,
+    hooks: Hooks,
+}
+
+#[derive(FromRow)]
+struct HeadRow {
+    room: String,
+    head: i64,
+    webhook: Option<Uuid>,
+    events: Option<i32>,
+}
 
 impl<'a> Numbers<'a> {
     async fn read(
         connection: &mut SqliteConnection,
         rooms: impl Iterator<Item = &'a str>,
     ) -> Result<Self, sqlx::Error> {
-        let mut numbers: BTreeMap<&str, (u64, bool)> = rooms.map(|room| (room, (0, false))).collect();
-        let names: Vec<&str> = numbers.keys().copied().collect();
+        let mut heads: BTreeMap<&str, (u64, bool)> = rooms.map(|room| (room, (0, false))).collect();
+        let mut hooks = Hooks::default();
+        let names: Vec<&str> = heads.keys().copied().collect();
         for names in names.chunks(ROWS_MAX) {
-            let mut query = QueryBuilder::<Sqlite>::new("SELECT room, head FROM heads WHERE room IN (");
-            let mut list = query.separated(", ");
-            for name in names {
-                list.push_bind(*name);
-            }
-            query.push(")");
-            let heads: Vec<(String, i64)> =
+            // One trip for both: for a room without webhooks it costs a look at an index.
+            let mut query = QueryBuilder::<Sqlite>::new("WITH wanted (room) AS (");
+            query.push_values(names, |mut values, name| {
+                values.push_bind(*name);
+            });
+            query.push(
+                ") SELECT r.room, coalesce(h.head, 0) AS head, w.id AS webhook, w.events FROM wanted r
+                LEFT JOIN heads h ON h.room = r.room
+                LEFT JOIN webhooks w ON w.room = r.room AND w.direction = 'out' AND w.disabled_at IS NULL",
+            );
+            let rows: Vec<HeadRow> =
                 query.build_query_as().persistent(is_kept(names.len())).fetch_all(&mut *connection).await?;
-            for (room, head) in heads {
-                if let Some((number, _)) = numbers.get_mut(room.as_str()) {
+            for HeadRow { room, head, webhook, events } in rows {
+                if let Some((number, _)) = heads.get_mut(room.as_str()) {
                     *number = row::number(head);
+                }
+                if let (Some(webhook), Some(events)) = (webhook, events) {
+                    hooks.add(&room, webhook, events);
                 }
             }
         }
-        Ok(Self(numbers))
+        Ok(Self { heads, hooks })
     }
 
     fn next(&mut self, room: &'a str) -> u64 {
-        let (head, moved) = self.0.entry(room).or_default();
+        let (head, moved) = self.heads.entry(room).or_default();
         *head += 1;
         *moved = true;
         *head
@@ -73,7 +95,7 @@ impl<'a> Numbers<'a> {
 
     async fn keep(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let moved: Vec<(&str, u64)> =
-            self.0.into_iter().filter_map(|(room, (head, moved))| moved.then_some((room, head))).collect();
+            self.heads.into_iter().filter_map(|(room, (head, moved))| moved.then_some((room, head))).collect();
         for heads in moved.chunks(ROWS_MAX) {
             let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO heads (room, head) ");
             query.push_values(heads, |mut values, (room, head)| {
@@ -105,6 +127,10 @@ impl SqliteStore {
             }));
         }
         insert(&mut transaction, &fresh, at).await.map_err(|error| faults::judge(&error))?;
+        let said = fresh.iter().map(|(post, seq)| (post.room.as_str(), *seq));
+        let happened: Vec<_> =
+            said.map(|(room, seq)| Happened { room, seq, rev: seq, event: Events::MESSAGE }).collect();
+        numbers.hooks.tell(&mut transaction, &happened, at).await.map_err(|error| faults::judge(&error))?;
         numbers.keep(&mut transaction).await.map_err(|error| faults::judge(&error))?;
         transaction.commit().await.map_err(|error| faults::judge(&error))?;
         seat.give_back();
@@ -215,6 +241,9 @@ async fn amend<'a>(
         }
     }
     message.rev = numbers.next(amendment.room.as_str());
+    let event = if message.deleted { Events::DELETE } else { Events::EDIT };
+    let happened = Happened { room: amendment.room.as_str(), seq: amendment.seq, rev: message.rev, event };
+    numbers.hooks.tell(connection, &[happened], at).await.map_err(judge)?;
     sqlx::query(AMEND)
         .bind(amendment.room.as_str())
         .bind(row::column(amendment.seq))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::{PersonName, Timestamp, UserId};
 use store::{
     Account, AccountKind, Accounts, Alteration, By, Ended, Grant, GrantBy, GrantHash, GrantKind, NewAccount, NewGrant,
-    Which,
+    Revoke,
 };
 use uuid::Uuid;
 
@@ -181,12 +181,12 @@ pub async fn revoking_ends_one_or_all_but_one(house: House) {
     }
     signs_in(&store, &ben, 20).await;
     let revoke = async |account: &Account, which| numbers(&store.revoke(account.id, which).await.unwrap());
-    assert!(revoke(&ben, Which::One(Uuid::from_u128(10))).await.is_empty(), "it is not his");
-    assert_eq!(revoke(&ana, Which::One(Uuid::from_u128(10))).await, [10]);
-    assert_eq!(revoke(&ana, Which::One(Uuid::from_u128(10))).await, [10], "told again to whoever asks again");
-    assert_eq!(revoke(&ana, Which::AllBut(Some(Uuid::from_u128(12)))).await, [11, 13]);
+    assert!(revoke(&ben, Revoke::One(Uuid::from_u128(10))).await.is_empty(), "it is not his");
+    assert_eq!(revoke(&ana, Revoke::One(Uuid::from_u128(10))).await, [10]);
+    assert_eq!(revoke(&ana, Revoke::One(Uuid::from_u128(10))).await, [10], "told again to whoever asks again");
+    assert_eq!(revoke(&ana, Revoke::AllBut(Some(Uuid::from_u128(12)))).await, [11, 13]);
     assert_eq!((holds(&store, 10).await, holds(&store, 12).await, holds(&store, 13).await), (false, true, false));
-    assert_eq!(revoke(&ana, Which::AllBut(None)).await, [12]);
+    assert_eq!(revoke(&ana, Revoke::AllBut(None)).await, [12]);
     assert!(holds(&store, 20).await);
 }
 
@@ -268,7 +268,7 @@ pub async fn what_was_revoked_after_a_moment_is_told(house: House) {
     let before = Timestamp(begun.read_at.0 - 1);
     assert_eq!(store.revoked_after(before, 10).await.unwrap().grants, []);
 
-    store.revoke(ana.id, Which::One(Uuid::from_u128(12))).await.unwrap();
+    store.revoke(ana.id, Revoke::One(Uuid::from_u128(12))).await.unwrap();
     store.alter_account(ben.id, &Alteration::Disabled(true)).await.unwrap();
     let told = store.revoked_after(before, 10).await.unwrap();
     assert_eq!(told.grants.iter().map(|(id, _)| id.as_u128()).collect::<Vec<_>>(), [12, 20]);
@@ -277,10 +277,10 @@ pub async fn what_was_revoked_after_a_moment_is_told(house: House) {
     let latest = told.grants[1].1;
     // Asking again for one that was revoked does not make it fresh.
     tokio::time::sleep(Duration::from_millis(2)).await;
-    store.revoke(ana.id, Which::One(Uuid::from_u128(12))).await.unwrap();
+    store.revoke(ana.id, Revoke::One(Uuid::from_u128(12))).await.unwrap();
     assert!(store.revoked_after(Timestamp(latest.0 + 1), 10).await.unwrap().grants.is_empty());
 
-    store.revoke(ana.id, Which::AllBut(None)).await.unwrap();
+    store.revoke(ana.id, Revoke::AllBut(None)).await.unwrap();
     let some = store.revoked_after(before, 4).await.unwrap();
     assert_eq!((some.grants.len(), some.more), (4, true));
     assert_eq!(store.revoked_after(before, 6).await.unwrap().grants.len(), 6);
@@ -295,7 +295,7 @@ pub async fn what_ended_long_ago_is_forgotten(house: House) {
     store.create_grant(&session(ana.id, 14, MOMENT)).await.unwrap().unwrap();
     store.create_grant(&key(ana.id, 15)).await.unwrap().unwrap();
     for number in [10, 11] {
-        store.revoke(ana.id, Which::One(Uuid::from_u128(number))).await.unwrap();
+        store.revoke(ana.id, Revoke::One(Uuid::from_u128(number))).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(store.forget_grants(Duration::from_secs(3_600), 10).await.unwrap(), 0);
@@ -310,5 +310,5 @@ pub async fn what_ended_long_ago_is_forgotten(house: House) {
     }
     assert_eq!(forgotten, 3);
     assert!(holds(&store, 12).await && holds(&store, 15).await);
-    assert!(store.revoke(ana.id, Which::One(Uuid::from_u128(10))).await.unwrap().is_empty());
+    assert!(store.revoke(ana.id, Revoke::One(Uuid::from_u128(10))).await.unwrap().is_empty());
 }

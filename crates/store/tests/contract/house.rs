@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proto::{Message, MessageId, PersonName, RoomName, Text, User, UserId};
 use store::{
-    Accounts, Amendment, Archive, Change, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore,
-    Store, StoreMetrics,
+    Accounts, Amendment, Archive, Change, Keeper, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig,
+    SqliteStore, Store, StoreMetrics,
 };
 use tempfile::TempDir;
 use testkit::postgres::Postgres;
@@ -17,7 +17,7 @@ pub enum House {
     /// As many nodes as one likes.
     Postgres { url: String },
     /// One node, which callers share: a file serves no second one.
-    Sqlite { folder: TempDir, node: OnceCell<Arc<SqliteStore>> },
+    Sqlite { folder: TempDir, node: OnceCell<Arc<dyn Keeper>> },
 }
 
 impl House {
@@ -35,18 +35,27 @@ impl House {
 
     /// The same node, for whoever carries rooms.
     pub async fn archive(&self) -> Arc<dyn Archive> {
+        self.keeper().await
+    }
+
+    /// The same node, with all that it can.
+    pub async fn keeper(&self) -> Arc<dyn Keeper> {
         match self {
             Self::Postgres { url } => Arc::new(postgres(url).await),
-            Self::Sqlite { folder, node } => node.get_or_init(async || sqlite(folder).await).await.clone(),
+            Self::Sqlite { folder, node } => {
+                let open = async || {
+                    let path = folder.path().join("rooms.db");
+                    let store = SqliteStore::open(path.to_str().unwrap(), SqliteConfig::default(), metrics()).await;
+                    Arc::new(store.unwrap()) as Arc<dyn Keeper>
+                };
+                node.get_or_init(open).await.clone()
+            }
         }
     }
 
     /// The same node, for whoever looks after people.
     pub async fn accounts(&self) -> Arc<dyn Accounts> {
-        match self {
-            Self::Postgres { url } => Arc::new(postgres(url).await),
-            Self::Sqlite { folder, node } => node.get_or_init(async || sqlite(folder).await).await.clone(),
-        }
+        self.keeper().await
     }
 
     /// Several nodes, all opened at the same moment.
@@ -54,11 +63,6 @@ impl House {
         let nodes = futures_util::future::join_all((0..N).map(|_| self.node())).await;
         nodes.try_into().unwrap_or_else(|_| unreachable!("as many as were asked for"))
     }
-}
-
-async fn sqlite(folder: &TempDir) -> Arc<SqliteStore> {
-    let path = folder.path().join("rooms.db");
-    Arc::new(SqliteStore::open(path.to_str().unwrap(), SqliteConfig::default(), metrics()).await.unwrap())
 }
 
 pub fn metrics() -> StoreMetrics {

@@ -17,6 +17,8 @@ mod numbering;
 mod plans;
 mod reading;
 mod settings;
+mod tasks;
+mod webhooks;
 
 macro_rules! promises {
     ($($chapter:ident { $($promise:ident)* })*) => {
@@ -106,6 +108,33 @@ promises! {
         nothing_slips_in_while_an_account_is_disabled
         what_was_revoked_after_a_moment_is_told
         what_ended_long_ago_is_forgotten
+    }
+    tasks {
+        a_task_is_kept_as_it_was_added
+        of_two_with_a_key_one_is_added_while_it_is_undone
+        what_is_due_comes_the_oldest_first_and_only_of_the_kinds_asked_for
+        of_many_who_claim_one_gets_it
+        what_a_silent_worker_left_is_due_again
+        a_lease_that_is_extended_holds
+        what_is_done_is_gone_or_remembered
+        a_claim_that_was_lost_changes_nothing
+        a_failure_is_due_later_and_counts
+        what_is_given_back_does_not_count
+        a_dead_letter_is_listed_sent_again_or_dropped
+        lists_come_in_pages
+        tasks_are_counted_by_kind
+        a_slot_yields_one_task_whoever_asks
+        what_is_old_is_swept
+    }
+    webhooks {
+        a_webhook_is_kept_changed_and_forgotten
+        webhooks_are_listed_by_room_in_pages
+        a_message_causes_a_task_for_each_webhook_that_wants_it
+        what_is_known_already_causes_nothing_more
+        edits_and_deletions_cause_their_own
+        a_disabled_webhook_hears_nothing
+        many_rooms_in_one_batch_tell_their_own
+        a_batch_that_fails_causes_nothing
     }
     model {
         any_sequence_of_calls_ends_where_a_plain_model_ends

@@ -44,7 +44,7 @@ pub(crate) async fn run(asked: &ImportConfig) -> Result<(), StartError> {
             });
         }
     }
-    let store = open::store(&asked.config, StoreMetrics::register(&Registry::new())?).await?.rooms;
+    let store = open::store(&asked.config, StoreMetrics::register(&Registry::new())?).await?;
     let void = patiently(async || store.epoch().await).await?;
     let mut import =
         Import { store, void, room: None, chunk: Vec::new(), bytes: 0, fresh: 0, progress: Progress::new("read") };

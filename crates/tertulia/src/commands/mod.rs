@@ -9,6 +9,7 @@ pub(crate) mod import;
 mod lines;
 pub(crate) mod migrate;
 mod progress;
+pub(crate) mod tasks;
 
 use std::fmt::Display;
 use std::io::{self, Write};
