@@ -22,17 +22,17 @@ const PASSWORD_BYTES: u64 = 4_096;
 
 /// Does one thing to one account, or shows all.
 pub(crate) async fn run(asked: &AccountsConfig) -> Result<(), StartError> {
-    let opened = open::accounts(&asked.config).await?;
+    let store = open::accounts(&asked.config).await?;
     // Nothing is signed here, and nobody waits for what is in common.
     let (bus, _events) = LocalBus::new(1);
     let metrics = PeopleMetrics::register(&Registry::new())?;
-    let people = People::start(PeopleConfig::new(""), opened.accounts, Arc::new(bus), metrics);
+    let people = People::start(PeopleConfig::new(""), store.clone(), Arc::new(bus), metrics);
     let done = match &asked.name {
         Some(name) => act(&people, asked, name).await,
         None => list(&people).await,
     };
     people.close().await;
-    opened.rooms.close().await;
+    store.close().await;
     done
 }
 

@@ -182,5 +182,4 @@ async fn what_an_application_vouches_for_ends_with_its_token() {
     native.send("r", "for now").await;
     is_told_goodbye(&mut native, "the end of a JWT").await;
     is_put_out(socketio, "the end of a JWT").await;
-    is_refused(node, &token).await;
 }
