@@ -20,62 +20,62 @@ use testkit::postgres::Postgres;
 use testkit::socketio::SocketIo;
 use tokio::net::TcpStream;
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tertulia");
-pub const SOCKETIO: &str = "/socket.io/?EIO=4&transport=websocket";
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tertulia");
+pub(crate) const SOCKETIO: &str = "/socket.io/?EIO=4&transport=websocket";
 
-pub struct House {
-    pub cluster: Cluster,
+pub(crate) struct House {
+    pub(crate) cluster: Cluster,
     database: String,
-    pub people: People,
+    pub(crate) people: People,
 }
 
 /// An account's key.
-pub struct Key {
-    pub account: UserId,
-    pub grant: GrantId,
-    pub token: String,
+pub(crate) struct Key {
+    pub(crate) account: UserId,
+    pub(crate) grant: GrantId,
+    pub(crate) token: String,
 }
 
 impl House {
-    pub async fn of(nodes: usize) -> Self {
+    pub(crate) async fn of(nodes: usize) -> Self {
         let database = Postgres::shared().database();
         Self::on(Cluster::with(nodes, |number| cluster::options(PROGRAM, number, &database)).await, &database).await
     }
 
     /// Nodes that were started on this database.
-    pub async fn on(cluster: Cluster, database: &str) -> Self {
+    pub(crate) async fn on(cluster: Cluster, database: &str) -> Self {
         let people = beside(database, Duration::from_secs(24 * 3600)).await;
         Self { cluster, database: database.to_owned(), people }
     }
 
-    pub fn nodes(&self) -> &[Node] {
+    pub(crate) fn nodes(&self) -> &[Node] {
         &self.cluster.nodes
     }
 
-    pub fn node(&self) -> &Node {
+    pub(crate) fn node(&self) -> &Node {
         &self.cluster.nodes[0]
     }
 
     /// An account without a password, a bot, and a key of it.
-    pub async fn key(&self, name: &str) -> Key {
+    pub(crate) async fn key(&self, name: &str) -> Key {
         let account = self.people.create_account(&person(name), None, AccountKind::Bot, false).await.unwrap();
         self.another_key(account.id).await
     }
 
-    pub async fn another_key(&self, account: UserId) -> Key {
+    pub(crate) async fn another_key(&self, account: UserId) -> Key {
         let (grant, token) = self.people.create_key(account, "a test").await.unwrap();
         Key { account, grant: GrantId(grant.id), token }
     }
 
     /// An account by a session that lives for so long without being used.
-    pub async fn session(&self, name: &str, life: Duration) -> String {
+    pub(crate) async fn session(&self, name: &str, life: Duration) -> String {
         let people = beside(&self.database, life).await;
         let caller = Caller { agent: None, address: [127, 0, 0, 1].into() };
         people.sign_up(&person(name), "correct horse battery", &caller).await.unwrap().1
     }
 }
 
-pub fn person(name: &str) -> PersonName {
+pub(crate) fn person(name: &str) -> PersonName {
     PersonName::parse(name).unwrap()
 }
 
@@ -89,7 +89,7 @@ async fn beside(database: &str, session: Duration) -> People {
 }
 
 /// A native client that says hello with a token, and its welcome.
-pub async fn by_hello(node: &Node, token: &str) -> (Client, Value) {
+pub(crate) async fn by_hello(node: &Node, token: &str) -> (Client, Value) {
     let mut client = node.client().await;
     client.say(json!({"type": "hello", "token": token})).await;
     let welcome = client.expect("welcome").await;
@@ -97,7 +97,7 @@ pub async fn by_hello(node: &Node, token: &str) -> (Client, Value) {
 }
 
 /// A native client whose upgrade brings more headers.
-pub async fn by_upgrade(
+pub(crate) async fn by_upgrade(
     node: &Node,
     headers: &[(&'static str, &str)],
 ) -> Result<Client, Box<tokio_tungstenite::tungstenite::Error>> {
@@ -105,13 +105,13 @@ pub async fn by_upgrade(
 }
 
 /// A session of Socket.IO that has not entered a namespace.
-pub async fn socketio(node: &Node, headers: &[(&'static str, &str)]) -> SocketIo {
+pub(crate) async fn socketio(node: &Node, headers: &[(&'static str, &str)]) -> SocketIo {
     let stream = TcpStream::connect(node.address()).await.unwrap();
     SocketIo::open_with(stream, SOCKETIO, headers).await.unwrap()
 }
 
 /// A token of an application that shares this secret with the nodes.
-pub fn vouched(secret: &str, name: &str, until: SystemTime) -> String {
+pub(crate) fn vouched(secret: &str, name: &str, until: SystemTime) -> String {
     let until = until.duration_since(UNIX_EPOCH).unwrap().as_secs();
     let parts = [json!({"alg": "HS256", "typ": "JWT"}), json!({"sub": name, "name": name, "exp": until})];
     let signed = parts.map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
