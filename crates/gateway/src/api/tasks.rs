@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use proto::{Code, Refusal, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Place, Task, Tasks, Which};
+use store::{Place, Task, Which};
 use utoipa::ToSchema;
 use uuid::Uuid;
 

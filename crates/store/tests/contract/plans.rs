@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proto::{PersonName, Timestamp, UserId};
 use store::{
-    Above, AccountKind, Accounts, Archive, Claim, GrantKind, Keeper, NewAccount, Policy, Post, Restoration, Retention, Revoke, Store, Task, Tasks,
-    Webhooks,
+    Above, AccountKind, Accounts, Archive, Claim, GrantKind, Keeper, NewAccount, Policy, Post, Restoration, Retention,
+    Revoke, Store, Task, Tasks, Webhooks,
 };
 use testkit::postgres::Postgres;
 use uuid::Uuid;
