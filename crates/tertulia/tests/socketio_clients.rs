@@ -141,11 +141,8 @@ async fn whose_key_is_revoked_does_not_come_back() {
     let token = accounts(&["key", "Echo"]);
     let revoke = ["env", &format!("DATABASE_URL={database}"), PROGRAM, "accounts", "revoke", "Echo"].map(str::to_owned);
     let revoke = serde_json::to_string(&revoke).unwrap();
-    let environment = [
-        ("TERTULIA_URLS", urls(&cluster)),
-        ("TERTULIA_TOKEN", token.trim().to_owned()),
-        ("TERTULIA_REVOKE", revoke),
-    ];
+    let environment =
+        [("TERTULIA_URLS", urls(&cluster)), ("TERTULIA_TOKEN", token.trim().to_owned()), ("TERTULIA_REVOKE", revoke)];
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     node_tests(&["signed_out.test.mjs"], &pages, &environment).await;
 }

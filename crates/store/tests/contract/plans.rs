@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::{PersonName, Timestamp, UserId};
 use store::{
     Above, AccountKind, Accounts, Archive, Claim, GrantKind, Keeper, NewAccount, Policy, Post, Restoration, Retention,
-    Revoke, Store, Task, Tasks, Webhooks,
+    Revoke, Store, Task, Webhooks,
 };
 use testkit::postgres::Postgres;
 use uuid::Uuid;
