@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Extension;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -180,12 +180,12 @@ async fn poll(node: &Arc<Node>, peer: &Peer, session: &Session, mut request: Req
     session.heard();
     peer.polls.store(true, Ordering::Relaxed);
     *request.uri_mut() = engines(request.uri());
-    let response = ask(node, request).await;
+    let (head, body) = ask(node, request).await.into_parts();
     peer.polls.store(false, Ordering::Relaxed);
-    let length = response.body().size_hint().exact().unwrap_or(0);
-    // Between two packets stands one byte more, so one is missing.
-    session.taken(length as usize + 1);
-    response
+    // It is all there.
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    session.polled(&body);
+    Response::from_parts(head, Body::from(body))
 }
 
 /// What a client has to say, once what it said before is done.

@@ -2,7 +2,7 @@
 //!
 //! The engine (`engineioxide`) carries packets, whether by polling, WebSocket or from one to the other. What they say is read here, done
 //! by the room log, and told by the hub, to which a session is one more outbox; no message goes any other way. A request comes in
-//! at `door.rs`; a session lives in `life.rs`; `out.rs` is its way out.
+//! at `door.rs`; a session lives in `life.rs`; `out.rs` is its way out, which to a WebSocket leads past the engine (`wire.rs`).
 
 mod cors;
 mod dialect;
@@ -19,6 +19,7 @@ pub(crate) mod script;
 mod session;
 pub(crate) mod sessions;
 mod stream;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::dialect::{self, Voice};
 use super::handshake::Values;
 use super::out::{Kind, Out};
-use super::packet::{self, Told};
+use super::packet::{self, MESSAGE, Packed, Told};
 use crate::limits::AddressSlot;
 use crate::node::Node;
 
@@ -30,6 +30,9 @@ const ANSWERS_BYTES: usize = 64 * 1024;
 const REPLAY_BYTES: usize = 32 * 1024;
 /// Sends that may wait for their acknowledgement before nothing more is read.
 const SENDS_WAITING: u32 = 256;
+
+/// Stands between two packets in the answer to a poll.
+const BETWEEN: u8 = 0x1e;
 
 /// What the engine keeps with its socket.
 #[derive(Default)]
@@ -116,22 +119,45 @@ impl Session {
     }
 
     /// Writes an answer. It may wait, and does not count as slow.
-    pub(super) fn answer(&self, packet: Str) {
+    pub(super) fn answer(&self, packet: Packed) {
         self.push(&mut self.out(), packet, Kind::Answer);
     }
 
     /// Writes a packet that may be dropped when the client is behind.
-    pub(super) fn whisper(&self, packet: Str) {
+    pub(super) fn whisper(&self, packet: Packed) {
         let mut out = self.out();
         if out.is_idle() {
             self.push(&mut out, packet, Kind::Present);
         }
     }
 
-    pub(super) fn push(&self, out: &mut Out, packet: Str, kind: Kind) {
-        let more = out.push(packet, kind);
-        if more > 0 {
-            self.node.metrics.backlog_bytes.add(more as i64);
+    pub(super) fn push(&self, out: &mut Out, packet: Packed, kind: Kind) {
+        out.push(packet, kind);
+        self.after(out);
+    }
+
+    /// Writes what was held together, as one.
+    pub(super) fn let_go(&self, out: &mut Out) {
+        out.let_go();
+        self.after(out);
+    }
+
+    /// Counts what a change of `out` came to, and wakes whoever writes on when the client can take it.
+    fn after(&self, out: &mut Out) {
+        if self.is_counted.load(Ordering::Relaxed)
+            && let Some(line) = &mut out.line
+        {
+            line.watch();
+        }
+        let moved = std::mem::take(&mut out.moved);
+        if moved.sent > 0 {
+            self.node.metrics.sent_bytes.inc_by(moved.sent as u64);
+        }
+        if moved.waiting != 0 {
+            self.node.metrics.backlog_bytes.add(moved.waiting);
+        }
+        if moved.stalled {
+            self.reader.wake();
         }
     }
 
@@ -144,10 +170,39 @@ impl Session {
     /// The client has taken bytes.
     pub(super) fn taken(&self, bytes: usize) {
         self.node.metrics.sent_bytes.inc_by(bytes as u64);
-        let less = self.out().taken(bytes);
-        if less > 0 {
-            self.node.metrics.backlog_bytes.sub(less as i64);
+        let mut out = self.out();
+        out.taken(bytes);
+        self.after(&mut out);
+        drop(out);
+        self.tell();
+    }
+
+    /// The client has polled for this. Nobody counts what older clients take: theirs goes by the engine for ever.
+    pub(super) fn polled(&self, body: &[u8]) {
+        let mut out = self.out();
+        if out.socket.as_ref().is_some_and(|socket| socket.protocol == ProtocolVersion::V4) {
+            out.left_engine(body.split(|byte| *byte == BETWEEN).filter(|it| it.first() == Some(&MESSAGE)).count());
         }
+        drop(out);
+        // Between two packets stands one byte more, so one is missing.
+        self.taken(body.len() + 1);
+    }
+
+    /// Writes on, since the socket can take more.
+    pub(super) fn write_on(&self) {
+        let mut out = self.out();
+        out.write_on();
+        self.after(&mut out);
+        drop(out);
+        self.tell();
+    }
+
+    /// The engine writes to its WebSocket: whole frames.
+    pub(super) fn engine_writes(&self, frames: &[u8]) {
+        let mut out = self.out();
+        out.engine_writes(frames);
+        self.after(&mut out);
+        drop(out);
         self.tell();
     }
 
@@ -254,7 +309,8 @@ impl Session {
         }
         out.end = Some(reason);
         if matches!(reason, "slow" | "lost" | "idle" | "client") {
-            self.node.metrics.backlog_bytes.sub(out.drop_all() as i64);
+            out.drop_all();
+            self.after(out);
         }
         if reason == "slow" {
             self.node.metrics.slow_closes.inc();
@@ -298,6 +354,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.node.metrics.backlog_bytes.sub(self.out.get_mut().drop_all() as i64);
+        let out = self.out.get_mut();
+        out.drop_all();
+        self.node.metrics.backlog_bytes.add(out.moved.waiting);
     }
 }

@@ -1,34 +1,30 @@
-//! The TCP stream under a session's WebSocket.
+//! The TCP stream under a session's WebSocket, as the engine sees it.
 //!
-//! The engine reads and writes it; here it is counted, held back while the session has enough to do, and cut when its end has come,
-//! whatever the engine is waiting for.
+//! The engine reads it, and writes what it has to say; here that is counted, held back while the session has enough to do, and cut when
+//! the session's end has come, whatever the engine is waiting for. The engine's reading task also writes on what waits for the socket.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
-use rustix::net::sockopt;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::session::Session;
+use super::wire::{self, Line};
 use crate::places::Place;
 
-/// How soon the system asks after a silent peer, how often, and how many times before it gives up: within 15 s in all.
-const ASK_AFTER: Duration = Duration::from_secs(5);
-const ASK_EVERY: Duration = Duration::from_secs(3);
-const ASK_TIMES: u32 = 3;
-
 pub(super) struct Stream {
-    tcp: TcpStream,
+    tcp: Arc<TcpStream>,
     /// What came with the handshake.
     early: Vec<u8>,
     session: Arc<Session>,
-    /// Whether the system watches over it more closely.
-    watched: bool,
+    /// Whether it is the session's way out, which takes all that the engine writes.
+    is_line: bool,
     _place: Arc<Place>,
 }
 
@@ -36,24 +32,37 @@ impl Stream {
     pub(super) fn new(tcp: TcpStream, early: Vec<u8>, session: Arc<Session>, place: Arc<Place>) -> Self {
         session.streams.fetch_add(1, Ordering::AcqRel);
         session.had_stream.store(true, Ordering::Release);
-        Self { tcp, early, session, watched: false, _place: place }
+        let tcp = Arc::new(tcp);
+        let is_line = session.out().add_line(Line::new(tcp.clone()));
+        Self { tcp, early, session, is_line, _place: place }
     }
-}
 
-/// Others are told within 15 s that somebody who is counted was lost; the engine's pings would take longer to notice.
-fn watch(tcp: &TcpStream) -> io::Result<()> {
-    sockopt::set_tcp_keepidle(tcp, ASK_AFTER)?;
-    sockopt::set_tcp_keepintvl(tcp, ASK_EVERY)?;
-    sockopt::set_tcp_keepcnt(tcp, ASK_TIMES)?;
-    sockopt::set_socket_keepalive(tcp, true)?;
-    // The same for what was written and is not taken.
-    #[cfg(target_os = "linux")]
-    sockopt::set_tcp_user_timeout(tcp, (ASK_AFTER + ASK_EVERY * ASK_TIMES).as_millis() as u32)?;
-    Ok(())
+    /// Writes on what waits, as far as the socket takes it.
+    fn write_on(&self, task: &mut Context<'_>) -> io::Result<()> {
+        while self.is_line && self.session.out().is_stalled() {
+            match self.tcp.poll_write_ready(task)? {
+                Poll::Ready(()) => self.session.write_on(),
+                Poll::Pending => break,
+            }
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is still somebody to write to.
+    fn check(&self) -> io::Result<()> {
+        match self.session.out().line.as_ref().is_some_and(Line::is_broken) {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if self.is_line {
+            self.session.out().line = None;
+        }
         self.session.streams.fetch_sub(1, Ordering::AcqRel);
         self.session.tell();
     }
@@ -67,6 +76,7 @@ impl AsyncRead for Stream {
         if this.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        this.write_on(task)?;
         if this.session.holds_back() {
             return Poll::Pending;
         }
@@ -76,39 +86,56 @@ impl AsyncRead for Stream {
             this.early = this.early.split_off(length);
             return Poll::Ready(Ok(()));
         }
-        let read = Pin::new(&mut this.tcp).poll_read(task, to);
-        if read.is_ready() {
-            this.session.heard();
+        loop {
+            ready!(this.tcp.poll_read_ready(task))?;
+            match this.tcp.try_read(to.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(read) => {
+                    to.advance(read);
+                    this.session.heard();
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
-        read
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        this.session.writer.register(task.waker());
-        if this.session.is_cut() {
+    fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.session.writer.register(task.waker());
+        if self.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if !this.watched && this.session.is_counted.load(Ordering::Relaxed) {
-            this.watched = true;
-            if let Err(error) = watch(&this.tcp) {
-                tracing::debug!(%error, "a counted session is not watched more closely");
+        if self.is_line {
+            self.session.engine_writes(bytes);
+            return Poll::Ready(self.check().map(|()| bytes.len()));
+        }
+        if self.session.is_counted.load(Ordering::Relaxed) {
+            wire::watch(&self.tcp);
+        }
+        loop {
+            ready!(self.tcp.poll_write_ready(task))?;
+            match self.tcp.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(length) => {
+                    self.session.taken(length);
+                    return Poll::Ready(Ok(length));
+                }
             }
         }
-        let written = Pin::new(&mut this.tcp).poll_write(task, bytes);
-        if let Poll::Ready(Ok(length)) = written {
-            this.session.taken(length);
+    }
+
+    /// What was written is written.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match SockRef::from(&*self.tcp).shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
         }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(task)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(task)
     }
 }
