@@ -44,7 +44,7 @@ function showDoor(problem) {
 	chat = room = null;
 	$('house').hidden = true;
 	$('door').hidden = false;
-	$('name').value = me().name ?? '';
+	$('name').value = me().account ? '' : (me().name ?? '');
 	$('name-error').textContent = problem;
 	$('name').focus();
 }
@@ -53,7 +53,9 @@ function enter() {
 	$('name-error').textContent = '';
 	$('door').hidden = true;
 	$('house').hidden = false;
-	chat = new Tertulia({ url: new URL('/ws', location.href.replace(/^http/, 'ws')).href, storage: kept, ...me() });
+	const { account, ...guest } = me();
+	// Who has an account is known by the browser's cookie, and says nothing.
+	chat = new Tertulia({ url: new URL('/ws', location.href.replace(/^http/, 'ws')).href, storage: kept, ...(!account && guest) });
 	listen(chat);
 	chat.connect();
 	showPerson();
@@ -61,8 +63,9 @@ function enter() {
 }
 
 function showPerson() {
-	const { name } = me();
+	const { name, account } = me();
 	$('me').textContent = name;
+	$('change-name').hidden = account;
 	$('me').previousElementSibling.textContent = initial(name);
 }
 
@@ -153,7 +156,7 @@ function listen(client) {
 	on('state', showState);
 	on('error', fail);
 	on('welcome', ({ user, token }) => {
-		remember({ name: user.name, token });
+		remember(token ? { name: user.name, token } : { name: user.name, account: true });
 		showPerson();
 		const changed = conversation.me !== user.id;
 		conversation.me = user.id;

@@ -11,6 +11,7 @@ const BACKOFF_MAX_MS = 15_000;
 const TYPING_MS = 2_000;
 const PAGE = 50;
 const KEY = 'tertulia.outbox.';
+const GUEST = 'g1.'; // how guests' tokens begin
 
 /** A room: every message from `low` on, ordered by `seq`, complete up to `position`. Read it, never change it. */
 class Room {
@@ -248,7 +249,9 @@ export class Tertulia extends EventTarget {
 
 	#hello() {
 		const { token } = this;
-		this.#put(token ? { type: 'hello', token } : { type: 'hello', name: this.#options.name });
+		const { name } = this.#options;
+		// Who has neither is known by the browser's cookie, and welcomed unasked.
+		if (token || name) this.#put(token ? { type: 'hello', token } : { type: 'hello', name });
 	}
 
 	#drop() {
@@ -317,7 +320,9 @@ export class Tertulia extends EventTarget {
 			room.members = frame.count;
 			this.#tell('presence', frame);
 		}
-		if (type === 'bye') {
+		// Whose session has ended is not to come back by itself, least of all as somebody else.
+		if (type === 'bye' && frame.reason === 'unauthorized') this.#end('refused', { code: frame.reason, detail: 'the session has ended' });
+		else if (type === 'bye') {
 			this.#bye = frame;
 			this.#probing = true; // a node that stops before its close frame must not leave us hanging
 			this.#start('watch', 1_000, () => this.#lost());
@@ -325,7 +330,8 @@ export class Tertulia extends EventTarget {
 	}
 
 	#onWelcome({ user, token, node, limits }) {
-		Object.assign(this, { user, token, limits });
+		Object.assign(this, { user, limits, token: token ?? this.token }); // only guests are given one
+		if (this.state === 'open') return; // the answer to our hello, after the welcome that the cookie brought
 		this.#start('steady', STEADY_MS, () => (this.#attempt = 0));
 		this.#become('open', { node });
 		this.#tell('welcome', { user, token, node, limits });
@@ -412,7 +418,7 @@ export class Tertulia extends EventTarget {
 		else if (later !== undefined) {
 			this.#bye = { reason: code, retry_after_ms: later };
 			this.#lost();
-		} else if (code === 'unauthorized' && this.token && this.#options.name) {
+		} else if (code === 'unauthorized' && this.token?.startsWith(GUEST) && this.#options.name) {
 			this.token = null; // not known here: enter by name, as somebody new
 			this.#hello();
 		} else this.#end('refused', { code, detail });

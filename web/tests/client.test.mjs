@@ -56,7 +56,7 @@ class PaperSocket {
   welcomes(name = 'ana') {
     this.opens();
     const hello = this.hearsOne('hello');
-    this.says({ type: 'welcome', user: { id: `u-${name}`, name }, token: `t-${name}`, node: 'n1', limits: { text_bytes: 16384 } });
+    this.says({ type: 'welcome', user: { id: `u-${name}`, name }, token: `g1.${name}`, node: 'n1', limits: { text_bytes: 16384 } });
     return hello;
   }
 
@@ -137,25 +137,66 @@ afterEach(() => {
 test('it says hello, keeps the token and joins with the recent tail', () => {
   const { chat, room } = settled();
   assert.equal(last().protocol, 'tertulia.v1');
-  assert.equal(chat.token, 't-ana');
+  assert.equal(chat.token, 'g1.ana');
   assert.deepEqual(seqs(room), [1, 2, 3]);
   assert.equal(room.position, 3);
   last().breaks();
   mock.timers.tick(1000);
   last().opens();
-  assert.deepEqual(last().hearsOne('hello'), { type: 'hello', token: 't-ana' });
+  assert.deepEqual(last().hearsOne('hello'), { type: 'hello', token: 'g1.ana' });
 });
 
 test('a refused token is dropped and the name is used; without a name the page is asked', () => {
-  const chat = client({ token: 'old' });
+  const chat = client({ token: 'g1.old' });
   last().opens();
-  assert.equal(last().hearsOne('hello').token, 'old');
+  assert.equal(last().hearsOne('hello').token, 'g1.old');
   last().says({ type: 'error', code: 'unauthorized', detail: 'not ours' });
   assert.equal(last().hearsOne('hello').name, 'ana');
   last().says({ type: 'error', code: 'invalid_name', detail: 'no' });
   assert.equal(chat.state, 'refused');
   mock.timers.tick(60_000);
   assert.equal(sockets.length, 1, 'it does not insist');
+});
+
+test('whose session has ended does not come back by itself, nor as a guest of the same name', () => {
+  const chat = client({ token: 'ts_1' });
+  last().opens();
+  assert.equal(last().hearsOne('hello').token, 'ts_1');
+  last().says({ type: 'welcome', user: { id: 'u-ana', name: 'ana' }, node: 'n1', limits: {} });
+  assert.equal(chat.token, 'ts_1', 'a welcome without a token takes none away');
+  const states = events(chat, 'state');
+  last().says({ type: 'bye', reason: 'unauthorized' });
+  assert.deepEqual(states.map(({ state, error }) => [state, error?.code]), [['refused', 'unauthorized']]);
+  last().breaks();
+  chat.nudge();
+  mock.timers.tick(60_000);
+  assert.equal(sockets.length, 1, 'it does not come back');
+  chat.connect();
+  last().opens();
+  assert.equal(last().hearsOne('hello').token, 'ts_1');
+  last().says({ type: 'error', code: 'unauthorized', detail: 'it holds no longer' });
+  assert.deepEqual(last().heard('hello'), [], 'not as somebody else');
+  assert.equal(chat.state, 'refused');
+});
+
+test('who is known by the cookie need not say hello, and may', () => {
+  const silent = client({ name: undefined });
+  const rooms = [silent.join('general')];
+  last().opens();
+  assert.deepEqual(last().heard('hello'), []);
+  const welcome = { type: 'welcome', user: { id: 'u-ana', name: 'ana' }, node: 'n1', limits: {} };
+  last().says(welcome);
+  last().joins();
+  assert.ok(rooms[0].live);
+
+  const polite = client();
+  const states = events(polite, 'state');
+  polite.join('general');
+  last().opens();
+  last().hearsOne('hello');
+  last().says(welcome, welcome);
+  assert.equal(last().heard('join').length, 1, 'a second welcome asks for nothing twice');
+  assert.deepEqual(states.map(({ state }) => state), ['open']);
 });
 
 test('it returns with its position and takes exactly what it missed, page by page, before anything live', () => {

@@ -5,21 +5,28 @@
 //! (`tests/contract.rs`) holds both to the same promises. Everything that knows Redis is in this crate.
 //! Absent on purpose: what a message says, who hears it, SQL.
 //!
-//! Redis holds, beside the channels, two things with an expiry that it may lose at any time: the recent entries of
-//! each room ([`Bus::recall`]), and how many people each node has in a room ([`Bus::presence`]).
+//! Redis holds, beside the channels, things with an expiry that it may lose at any time: the recent entries of each room
+//! ([`Bus::recall`]), how many people each node has in a room ([`Bus::presence`]), what nodes hold in common for a short
+//! time, for whoever looks after people ([`Commons`]), and the ids of due tasks, to be handed out to workers ([`Queue`], with
+//! a connection of its own).
 
+mod commons;
 mod event;
 mod local;
 mod metrics;
 mod outlet;
+mod pacer;
+mod queue;
 mod recent;
 mod redis;
 
+pub use commons::{Commons, Pace};
 pub use event::{BusEvent, Loss};
 pub use local::LocalBus;
 pub use metrics::BusMetrics;
+pub use queue::{LocalQueue, OFFERED_MAX, Queue};
 pub use recent::Recent;
-pub use redis::{BusError, RedisBus, RedisConfig, RedisServer, survey};
+pub use redis::{BusError, RedisBus, RedisConfig, RedisQueue, RedisServer, survey};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,6 +47,10 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Adds committed entries to the room's recent messages, purging older versions of what they change.
     fn remember(&self, room: &RoomName, epoch: Epoch, entries: &[Entry]);
+
+    /// Purges messages with a `seq` at or below a floor from the room's recent ones. It may be lost, and what is remembered
+    /// late may bring one back: whoever recalls them knows the floor.
+    fn forget(&self, room: &RoomName, epoch: Epoch, floor: u64);
 
     /// Wants a room. [`BusEvent::Subscribed`] follows once publications of other nodes arrive, and again after each
     /// time that they may have been missed. Wanting it again is legal and answered in the same way.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,13 +12,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::outlet::Outlet;
-use crate::{Bus, BusEvent, BusMetrics, Recent};
+use crate::pacer::{Copies, Pacer};
+use crate::{Bus, BusEvent, BusMetrics, Commons, Pace, Recent};
 
 /// A bus within one process. It keeps nothing: the hub's ring holds the recent messages, and all people are here.
 pub struct LocalBus {
     node: NodeId,
     wanted: Mutex<HashSet<RoomName>>,
     outlet: Arc<Outlet>,
+    copies: Copies,
+    pacer: Pacer,
     stop: DropGuard,
 }
 
@@ -37,7 +41,8 @@ impl LocalBus {
         let stop = CancellationToken::new();
         let (outlet, events) = Outlet::open(queue_len, metrics, stop.clone());
         let wanted = Mutex::new(HashSet::new());
-        (Self { node: NodeId(rand::random()), wanted, outlet, stop: stop.drop_guard() }, events)
+        let (copies, pacer) = (Copies::default(), Pacer::default());
+        (Self { node: NodeId(rand::random()), wanted, outlet, copies, pacer, stop: stop.drop_guard() }, events)
     }
 }
 
@@ -54,6 +59,8 @@ impl Bus for LocalBus {
     }
 
     fn remember(&self, _room: &RoomName, _epoch: Epoch, _entries: &[Entry]) {}
+
+    fn forget(&self, _room: &RoomName, _epoch: Epoch, _floor: u64) {}
 
     fn subscribe(&self, room: &RoomName) {
         self.wanted.lock().insert(room.clone());
@@ -83,5 +90,24 @@ impl Bus for LocalBus {
     async fn close(&self) {
         self.outlet.close();
         self.stop.token().cancel();
+    }
+}
+
+#[async_trait]
+impl Commons for LocalBus {
+    async fn copy(&self, key: &str) -> Option<Bytes> {
+        self.copies.get(key)
+    }
+
+    async fn put_copy(&self, key: &str, copy: Bytes, life: Duration) {
+        self.copies.put(key, copy, life);
+    }
+
+    async fn remove_copy(&self, key: &str, shut: Duration) {
+        self.copies.remove(key, shut);
+    }
+
+    async fn take(&self, key: &str, pace: Pace) -> Result<(), Duration> {
+        if pace.every.is_zero() { Ok(()) } else { self.pacer.take(key, pace) }
     }
 }

@@ -11,12 +11,12 @@ use crate::Networks;
 pub struct GatewayConfig {
     /// What this node is called in `welcome` and in logs.
     pub node_name: String,
-    /// Whether a name is enough to talk.
-    pub guests: bool,
     /// Origins that browsers may connect from, besides the page's own; `*` for any.
     pub allowed_origins: Vec<String>,
     /// Messages a second and user; 0 means no limit.
     pub send_rate: u32,
+    /// Requests a second of the REST API, for each user, and for each address of those who are nobody yet; 0 means no limit.
+    pub request_rate: u32,
     /// Sockets that may be open at a time, of whatever kind.
     pub sockets: usize,
     /// Connections from one address at a time; 0 means no limit. Of sockets, an address may have twice as many and some.
@@ -45,9 +45,9 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             node_name: "node".into(),
-            guests: true,
             allowed_origins: Vec::new(),
             send_rate: 50,
+            request_rate: 50,
             sockets: 65_536,
             connections_per_address: 0,
             connect_rate: 4000,

@@ -8,14 +8,15 @@ use tally::Tally;
 const TRANSPORTS: [&str; 2] = ["websocket", "socketio"];
 
 /// Why connections end. The label of `tertulia_disconnects_total`.
-const ENDS: [&str; 9] = ["client", "lost", "idle", "protocol", "no_hello", "slow", "drain", "reset", "unauthorized"];
+const ENDS: [&str; 10] =
+    ["client", "lost", "idle", "protocol", "no_hello", "slow", "drain", "reset", "unauthorized", "unavailable"];
 
 /// What became of sends, edits and deletes. The label of `tertulia_sends_total`.
 const RESULTS: [&str; 3] = ["ok", "rejected", "unavailable"];
 
 /// Why newcomers are turned away. The label of `tertulia_admission_refused_total`. `displaced` are those that had to make room
 /// for another before they became a WebSocket.
-const TURNED_AWAY: [&str; 6] = ["rate", "address", "origin", "draining", "full", "displaced"];
+const TURNED_AWAY: [&str; 7] = ["rate", "address", "origin", "unauthorized", "draining", "full", "displaced"];
 
 /// Counters, gauges and histograms of the doors; every series is there from the start.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub struct GatewayMetrics {
     pub(crate) sends: IntCounterVec,
     pub(crate) amendments: IntCounterVec,
     pub(crate) refusals: IntCounterVec,
+    pub(crate) requests: IntCounterVec,
     pub(crate) send_ack_seconds: Histogram,
     pub(crate) sent_bytes: IntCounter,
     pub(crate) backlog_bytes: IntGauge,
@@ -80,6 +82,12 @@ impl GatewayMetrics {
                 &RESULTS,
             )?,
             refusals: registry.counters("tertulia_refusals_total", "Requests refused, by code.", "code", &codes)?,
+            requests: registry.counters(
+                "tertulia_requests_total",
+                "Requests of the REST API, by result.",
+                "result",
+                &RESULTS,
+            )?,
             send_ack_seconds: registry
                 .seconds("tertulia_send_ack_seconds", "From a send's receipt to its acknowledgement.")?,
             sent_bytes: registry.counter("tertulia_sent_bytes_total", "Bytes written to connections.")?,

@@ -5,19 +5,22 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use hub::Hub;
-use people::Tokens;
+use people::People;
 use prometheus::Registry;
 use proto::{Refusal, to_client};
 use roomlog::RoomLog;
+use store::Tasks;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use webhooks::Hooks;
 
 use crate::http::server;
-use crate::limits::{Addresses, Admission, SendRate};
+use crate::limits::{Addresses, Admission, RequestRate, SendRate};
 use crate::places::Places;
 use crate::socketio::sessions::{self, Sessions};
 use crate::socketio::{self, Engine};
+use crate::stays::{Going, Stays};
 use crate::ws::connections::Connections;
 use crate::ws::out::Conn;
 use crate::{GatewayConfig, GatewayMetrics};
@@ -42,6 +45,14 @@ pub enum Phase {
     Gone,
 }
 
+/// What happens after a request, as far as somebody may ask about it.
+pub struct Background {
+    /// Who outside is told, and who outside may speak.
+    pub hooks: Hooks,
+    /// What is to be done, and what never was.
+    pub chores: Arc<dyn Tasks>,
+}
+
 /// The doors of one node.
 #[derive(Clone)]
 pub struct Gateway {
@@ -51,17 +62,21 @@ pub struct Gateway {
 pub(crate) struct Node {
     pub(crate) hub: Hub,
     pub(crate) room_log: Arc<RoomLog>,
-    pub(crate) tokens: Tokens,
+    pub(crate) people: People,
+    pub(crate) hooks: Hooks,
+    pub(crate) chores: Arc<dyn Tasks>,
     pub(crate) config: GatewayConfig,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) registry: Registry,
     pub(crate) connections: Connections,
     pub(crate) sessions: Sessions,
+    pub(crate) stays: Arc<Stays>,
     pub(crate) engine: Engine,
     pub(crate) places: Arc<Places>,
     pub(crate) addresses: Addresses,
     pub(crate) admission: Admission,
     pub(crate) send_rate: SendRate,
+    pub(crate) request_rate: RequestRate,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     phase: AtomicU8,
@@ -72,7 +87,8 @@ impl Gateway {
     pub fn new(
         hub: Hub,
         room_log: Arc<RoomLog>,
-        tokens: Tokens,
+        people: People,
+        background: Background,
         config: GatewayConfig,
         metrics: GatewayMetrics,
         registry: Registry,
@@ -80,7 +96,10 @@ impl Gateway {
         let node = Node {
             hub,
             room_log,
-            tokens,
+            people,
+            hooks: background.hooks,
+            chores: background.chores,
+            stays: Arc::default(),
             metrics,
             registry,
             connections: Connections::default(),
@@ -90,6 +109,7 @@ impl Gateway {
             addresses: Addresses::default(),
             admission: Admission::new(config.connect_rate),
             send_rate: SendRate::new(config.send_rate),
+            request_rate: RequestRate::new(config.request_rate),
             config,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -106,11 +126,18 @@ impl Gateway {
         node.spawn(async move { watch.connections.watch(watch.config.hello_wait, watch.config.heartbeat).await });
         let watch = node.clone();
         node.spawn(async move { sessions::watch(&watch).await });
+        let watch = node.clone();
+        node.spawn(async move { watch.stays.watch(&watch.people).await });
+        if let Some(endings) = node.people.endings() {
+            let stays = node.stays.clone();
+            node.spawn(async move { stays.heed(endings).await });
+        }
         let tidy = node.clone();
         node.spawn(async move {
             loop {
                 tokio::time::sleep(TIDY).await;
                 tidy.send_rate.tidy();
+                tidy.request_rate.tidy();
             }
         });
     }
@@ -134,8 +161,8 @@ impl Gateway {
         // Half of what is left is for the goodbyes, half for reading them.
         let left = deadline.saturating_duration_since(Instant::now());
         let pause = BETWEEN_GOODBYES.min(left / 2 / (count as u32).max(1));
-        one_after_another(connections, pause, |conn| conn.ask_to_drain()).await;
-        one_after_another(sessions, pause, |session| session.ask_to_drain()).await;
+        one_after_another(connections, pause, |conn| conn.ask_to_go(Going::Drain)).await;
+        one_after_another(sessions, pause, |session| session.ask_to_go(Going::Drain)).await;
         let left = deadline.saturating_duration_since(Instant::now());
         let emptied = async { tokio::join!(node.connections.open.emptied(), node.sessions.emptied()) };
         if tokio::time::timeout(left, emptied).await.is_err() {

@@ -3,6 +3,7 @@
 use hub::HubError;
 use proto::{Code, Refusal};
 use roomlog::AppendError;
+use store::StoreError;
 
 /// What a failed append means to its sender.
 pub(crate) fn of_append(error: &AppendError) -> Refusal {
@@ -15,6 +16,12 @@ pub(crate) fn of_append(error: &AppendError) -> Refusal {
             Refusal::for_now(Code::Unavailable, detail, *retry_after_ms)
         }
     }
+}
+
+/// What a store that does not answer means to who asked.
+pub(crate) fn of_store(error: &StoreError) -> Refusal {
+    tracing::warn!(%error, "the store could not be asked");
+    Refusal::for_now(Code::Unavailable, "the store does not answer", 1000)
 }
 
 /// What a room that cannot be read means to who asked.

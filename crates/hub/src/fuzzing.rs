@@ -68,6 +68,8 @@ struct Store {
     latest: BTreeMap<u64, u64>,
     /// The number of each message's last change, by `seq`.
     rev_of: BTreeMap<u64, u64>,
+    /// Messages with a `seq` at or below it are gone; `latest` and `rev_of` know them all the same.
+    floor: u64,
 }
 
 impl Store {
@@ -100,19 +102,21 @@ impl Store {
 
     /// What changed above a number, as it is now.
     fn changes(&self, after: u64, len: usize) -> Page {
+        let is_kept = |(_, seq): &(&u64, &u64)| **seq > self.floor;
         let mut entries: Vec<Entry> =
-            self.latest.range(after + 1..).take(len + 1).map(|(&rev, &seq)| entry(seq, rev)).collect();
+            self.latest.range(after + 1..).filter(is_kept).take(len + 1).map(|(&rev, &seq)| entry(seq, rev)).collect();
         let more = entries.len() > len;
         entries.truncate(len);
         let complete_to = if more { entries.last().map_or(after, |last| last.rev) } else { self.head().max(after) };
-        Page { after, complete_to, more, entries }
+        Page { after, complete_to, floor: self.floor, more, entries }
     }
 
     /// The newest messages.
     fn tail(&self, len: usize) -> Page {
-        let mut entries: Vec<Entry> = self.rev_of.iter().rev().take(len).map(|(&seq, &rev)| entry(seq, rev)).collect();
+        let kept = self.rev_of.range(self.floor + 1..).rev();
+        let mut entries: Vec<Entry> = kept.take(len).map(|(&seq, &rev)| entry(seq, rev)).collect();
         entries.reverse();
-        Page { after: 0, complete_to: self.head(), more: false, entries }
+        Page { after: 0, complete_to: self.head(), floor: self.floor, more: false, entries }
     }
 
     /// Whether this number has no entry any more, since its message changed again.
@@ -130,6 +134,7 @@ fn entry(seq: u64, rev: u64) -> Entry {
 struct Page {
     after: u64,
     complete_to: u64,
+    floor: u64,
     more: bool,
     entries: Vec<Entry>,
 }
@@ -262,22 +267,28 @@ impl Scene {
             // The room's start begins, and ends.
             b's' => {
                 if !self.room.is_seeded() && self.start.is_none() {
-                    let after = self.store.head().saturating_sub(self.ring_span);
+                    let after = self.store.head().saturating_sub(self.ring_span).max(self.store.floor);
                     self.start = Some(self.store.changes(after, usize::MAX - 1));
                 }
             }
             b'w' => self.starts(),
             // A listener comes back; comes as somebody new, to a tail or to the start; goes; its read begins and ends.
             b'j' | b'k' => self.joins(script.below(LISTENERS)),
-            b't' | b'z' => {
+            b't' => {
                 let who = script.below(LISTENERS);
-                let tail = (step == b't').then(|| 1 + script.below(8));
+                let tail = Some(script.below(9)).filter(|limit| *limit > 0);
                 self.leaves(who);
                 self.listeners[who] = Listener { tail, ..Listener::default() };
                 self.joins(who);
             }
             b'q' => self.leaves(script.below(LISTENERS)),
-            b'p' | b'v' => self.page_ends(script.below(LISTENERS)),
+            b'p' => self.page_ends(script.below(LISTENERS)),
+            // The store forgets all but the newest numbers; the room learns of it.
+            b'v' => {
+                let floor = self.store.head().saturating_sub(script.number() % 40);
+                self.store.floor = self.store.floor.max(floor);
+            }
+            b'z' => self.room.forget(self.store.floor),
             // What is owed is handed on.
             b'd' => self.flush(),
             // The other room hears something, and takes from the budget.
@@ -311,14 +322,28 @@ impl Scene {
         }
         let page = self.reads.swap_remove(script.below(self.reads.len()));
         if self.room.is_seeded() && self.room.known() >= page.after {
-            let ready = self.room.fill(page.entries, page.complete_to);
-            self.owe(ready);
+            self.fills(page);
         }
+    }
+
+    /// As in `Room::fill`: whoever is below the floor must come back.
+    fn fills(&mut self, page: Page) {
+        if self.room.known() < page.floor {
+            (0..LISTENERS).for_each(|who| self.leaves(who));
+            self.room.restart();
+            self.heard = 0;
+            self.owed.clear();
+            return;
+        }
+        let ready = self.room.fill(page.entries, page.complete_to);
+        self.owe(ready);
+        self.room.forget(page.floor);
     }
 
     fn starts(&mut self) {
         let Some(page) = self.start.take() else { return };
         self.room.seed(page.after, page.entries, page.complete_to);
+        self.room.forget(page.floor);
         let ready = self.room.take([]);
         self.owe(ready);
     }
@@ -371,7 +396,7 @@ impl Scene {
         };
         match entries {
             Some(entries) => {
-                self.is_answered(who, &Page { after, complete_to: known, more: false, entries });
+                self.is_answered(who, &Page { after, complete_to: known, floor: 0, more: false, entries });
                 self.attaches(who, known);
             }
             None => {
@@ -387,6 +412,11 @@ impl Scene {
     /// A listener's read is answered; as in `Seat::join`, asked again if the ring has moved past it.
     fn page_ends(&mut self, who: usize) {
         let Some(page) = self.listeners[who].read.take() else { return };
+        // What came after its position is not to be had any more: it starts afresh.
+        if self.listeners[who].tail.is_none() && page.after < page.floor {
+            self.listeners[who] = Listener { tail: Some(3), ..Listener::default() };
+            return self.joins(who);
+        }
         if page.more {
             self.is_answered(who, &page);
             self.joins(who);
@@ -464,8 +494,11 @@ impl Scene {
         assert!(held.iter().all(|held| self.store.gave(held)), "what is held is what was written");
         if self.room.is_seeded() {
             assert!(ring.floor() <= known && known <= self.store.head());
+            assert!(ring.gone() <= ring.floor() && ring.gone() <= self.store.floor);
+            assert!(held.iter().all(|held| held.seq > ring.gone()), "what is forgotten is purged");
             for rev in ring.floor() + 1..=known {
-                assert!(revs.contains(&rev) || self.store.is_folded(rev), "{rev} is missing in the ring");
+                let is_gone = self.store.log[rev as usize - 1] <= ring.gone();
+                assert!(revs.contains(&rev) || is_gone || self.store.is_folded(rev), "{rev} is missing in the ring");
             }
             assert!(revs.last().is_none_or(|last| *last <= known));
         }
@@ -477,15 +510,14 @@ impl Scene {
     fn comes_to_rest(mut self) {
         // Few pages, so that it is quick.
         self.page_len = 200;
-        if !self.room.is_seeded() {
-            self.start = None;
-            self.step(b's', &mut Script([].iter()));
-            self.starts();
-        }
-        while self.room.known() < self.store.head() {
-            let page = self.store.changes(self.room.known(), self.page_len);
-            let ready = self.room.fill(page.entries, page.complete_to);
-            self.owe(ready);
+        while !self.room.is_seeded() || self.room.known() < self.store.head() {
+            if self.room.is_seeded() {
+                self.fills(self.store.changes(self.room.known(), self.page_len));
+            } else {
+                self.start = None;
+                self.step(b's', &mut Script([].iter()));
+                self.starts();
+            }
         }
         assert!(!self.room.has_gap(), "something is missed that there is not");
         self.flush();
@@ -508,9 +540,9 @@ impl Scene {
 }
 
 /// Whoever was given everything up to a number holds each message as it was last changed up to there, unless it has changed
-/// again since, which is then still to come; and nothing is held that was never so.
+/// again since, which is then still to come, or is gone; and nothing is held that was never so.
 fn is_complete(copy: &Copy, upto: u64, store: &Store) {
-    for (seq, rev) in store.rev_of.range(copy.from_seq..) {
+    for (seq, rev) in store.rev_of.range(copy.from_seq.max(store.floor + 1)..) {
         let held = copy.held.get(seq).map(|held| held.rev);
         assert!(held == Some(*rev) || *rev > upto, "message {seq} is held as {held:?}, is {rev}, at {upto}");
     }

@@ -9,7 +9,7 @@ use crate::member::{Member, Outbox};
 use crate::metrics::{Cause, Source};
 use crate::ring::Ring;
 use crate::room::{Room, State};
-use crate::{Batch, HubError, Inner};
+use crate::{Batch, HubError, Inner, Since};
 
 /// How often a join may find that the ring has moved past what it read before it gives up.
 const TRIES: usize = 5;
@@ -64,6 +64,7 @@ pub struct PageRead {
     epoch: Epoch,
     complete_to: u64,
     head: u64,
+    floor: u64,
     more: bool,
     entries: Vec<Entry>,
 }
@@ -81,7 +82,8 @@ impl PageRead {
         let cut = fit < entries.len();
         entries.truncate(fit);
         let complete_to = if cut { entries.last().map_or(changes.after, |last| last.rev) } else { changes.complete_to };
-        Self { epoch: changes.epoch, complete_to, head: changes.head, more: changes.more || cut, entries }
+        let store::Changes { epoch, head, floor, more, .. } = changes;
+        Self { epoch, complete_to, head, floor, more: more || cut, entries }
     }
 
     /// The newest: what does not fit is cut off at the old end.
@@ -90,7 +92,18 @@ impl PageRead {
         let fit = fitting(entries.iter().rev());
         let cut = fit < entries.len();
         entries.drain(..entries.len() - fit);
-        Self { epoch: tail.epoch, complete_to: tail.head, head: tail.head, more: tail.more || cut, entries }
+        let store::Tail { epoch, head, floor, more, .. } = tail;
+        Self { epoch, complete_to: head, head, floor, more: more || cut, entries }
+    }
+
+    /// The history that the numbers belong to.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The room's latest number in the same snapshot.
+    pub fn head(&self) -> u64 {
+        self.head
     }
 
     /// Whether there are more in the direction that was asked.
@@ -112,9 +125,22 @@ enum Kind {
     Reset,
 }
 
-struct Read {
+pub(crate) struct Read {
     page: Page,
     kind: Kind,
+}
+
+impl Read {
+    /// What it tells somebody who does not stay: the answer, but for who is in the room.
+    pub(crate) fn told(&self, limit: usize) -> Since<'_> {
+        let PageRead { epoch, complete_to, more, entries, .. } = &*self.page;
+        let is_range = self.kind == Kind::Range;
+        let kept = if is_range { &entries[..entries.len().min(limit)] } else { &entries[..] };
+        let cut = kept.len() < entries.len();
+        let head = kept.last().filter(|_| cut).map_or(*complete_to, |last| last.rev);
+        let more = is_range && (*more || cut);
+        Since { epoch: *epoch, head, reset: self.kind == Kind::Reset, more, entries: kept }
+    }
 }
 
 /// A person's seat in a room, on one connection. Dropping it leaves the room.
@@ -158,7 +184,7 @@ impl Seat {
             return Ok(());
         }
         for _ in 0..TRIES {
-            let read = self.read(&ask).await?;
+            let read = Self::read(&hub, &self.room.name, &ask).await?;
             if self.answer_from_page(&read, announce) {
                 hub.metrics.joined(Source::Store);
                 return Ok(());
@@ -196,26 +222,33 @@ impl Seat {
         true
     }
 
-    /// Reads a page from the store.
-    async fn read(&self, ask: &Ask) -> Result<Read, HubError> {
+    /// Reads a page of a room from the store.
+    pub(crate) async fn read(hub: &Arc<Inner>, name: &RoomName, ask: &Ask) -> Result<Read, HubError> {
         if let Some(at) = ask.position
-            && is_of(at, self.hub.view.epoch())
+            && is_of(at, hub.view.epoch())
         {
-            let page = self.hub.page(ReadKey::After(self.room.name.clone(), at.after)).await?;
-            if at.after <= page.head && is_of(at, page.epoch) {
+            let page = hub.page(ReadKey::After(name.clone(), at.after)).await?;
+            let is_of_now = is_of(at, page.epoch);
+            if is_of_now && (page.floor..=page.head).contains(&at.after) {
                 return Ok(Read { page, kind: Kind::Range });
             }
+            let is_forgotten = is_of_now && at.after < page.floor;
             // The read may have begun before this position was given out; a head read now has not.
-            let heads = self.hub.answered(self.hub.store.heads(std::slice::from_ref(&self.room.name)).await)?;
-            if heads.heads.first().is_some_and(|head| at.after <= *head) {
-                let page = self.hub.page(ReadKey::After(self.room.name.clone(), at.after)).await?;
-                if is_of(at, page.epoch) {
+            if !is_forgotten && Self::is_issued(hub, name, at).await? {
+                let page = hub.page(ReadKey::After(name.clone(), at.after)).await?;
+                if is_of(at, page.epoch) && at.after >= page.floor {
                     return Ok(Read { page, kind: Kind::Range });
                 }
             }
         }
-        let page = self.hub.page(ReadKey::Tail(self.room.name.clone(), ask.limit)).await?;
+        let page = hub.page(ReadKey::Tail(name.clone(), ask.limit)).await?;
         Ok(Read { page, kind: if ask.position.is_some() { Kind::Reset } else { Kind::Tail } })
+    }
+
+    /// Whether the room has come to a position, by a head that is read now.
+    async fn is_issued(hub: &Inner, name: &RoomName, at: Position) -> Result<bool, HubError> {
+        let heads = hub.answered(hub.store.heads(std::slice::from_ref(name)).await)?;
+        Ok(heads.heads.first().is_some_and(|head| at.after <= *head))
     }
 
     /// Answers with a page from the store. `false` if the ring no longer reaches back to it, or its epoch is over.

@@ -21,6 +21,7 @@ mod flight;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod join;
+mod look;
 mod member;
 mod metrics;
 mod presence;
@@ -47,6 +48,7 @@ pub use batch::Batch;
 pub use config::HubConfig;
 pub use error::HubError;
 pub use join::{Announce, Answer, Ask, PageRead, Seat};
+pub use look::{Glance, RoomsRead, Since, SinceRead};
 pub use member::Outbox;
 pub use metrics::HubMetrics;
 

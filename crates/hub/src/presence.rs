@@ -1,7 +1,8 @@
 //! Who is here: best effort, and gathered.
 //!
-//! A node tells the room's channel when its own people come and go (a *beat*), at most once a second; every node, the
-//! same one too, gathers the beats and tells its members, at most once a second. Counts of other nodes come from beats,
+//! A node tells the room's channel when its own people come and go (a *beat*), at most four times a second; every node, the
+//! same one too, gathers the beats and tells its members, at most once a second. So whatever else moves, members know within
+//! two seconds. Counts of other nodes come from beats,
 //! at first from what the bus remembers, and go when a node goes. Never numbered, never in the store.
 
 use std::collections::HashMap;
@@ -15,6 +16,8 @@ use crate::room::Room;
 
 /// Names in one frame; beyond that only the count tells.
 const NAMES_MAX: usize = 50;
+/// Beats in the time that members are told once in: what is gathered twice must not take twice as long.
+const BEATS: u32 = 4;
 /// How often rooms with something to tell are looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How often rooms are looked at that nobody may be in any more.
@@ -124,7 +127,7 @@ impl Inner {
         let (beat, count, told) = {
             let mut state = room.lock();
             let presence = &mut state.presence;
-            let beat = presence.beat.take_due(self.config.presence_every);
+            let beat = presence.beat.take_due(self.config.presence_every / BEATS);
             let news = presence.news.take_due(self.config.presence_every);
             if presence.is_newly_pending() {
                 self.moved.lock().push(room.clone());

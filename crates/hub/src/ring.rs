@@ -31,11 +31,14 @@ impl RingBudget {
 }
 
 /// Every surviving entry with `rev` above [`floor`](Self::floor), rising by `rev`: an entry whose message changed later
-/// is purged, for the later one says it all. What falls out at the front can still be read from the store.
+/// is purged, for the later one says it all. What falls out at the front can still be read from the store, unless the room
+/// has forgotten it.
 #[derive(Debug)]
 pub(crate) struct Ring {
     entries: VecDeque<Entry>,
     floor: u64,
+    /// Messages with a `seq` at or below it are gone for good.
+    gone: u64,
     bytes: usize,
     bytes_max: usize,
     budget: Arc<RingBudget>,
@@ -43,7 +46,7 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(crate) fn new(bytes_max: usize, budget: Arc<RingBudget>) -> Self {
-        Self { entries: VecDeque::new(), floor: 0, bytes: 0, bytes_max, budget }
+        Self { entries: VecDeque::new(), floor: 0, gone: 0, bytes: 0, bytes_max, budget }
     }
 
     /// The ring holds every number above this one.
@@ -57,6 +60,24 @@ impl Ring {
         self.entries.clear();
         self.charge(0);
         self.floor = floor;
+        self.gone = 0;
+    }
+
+    /// What the room has forgotten.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone
+    }
+
+    /// Purges messages with a `seq` at or below a number, all of which have come here or are below the floor. Positions
+    /// below it are answered for no longer.
+    pub(crate) fn forget(&mut self, gone: u64) {
+        if gone <= self.gone {
+            return;
+        }
+        self.gone = gone;
+        self.floor = self.floor.max(gone);
+        self.entries.retain(|entry| entry.seq > gone);
+        self.charge(self.entries.iter().map(cost).sum());
     }
 
     /// Adds an entry whose `rev` is above all others.
@@ -86,9 +107,9 @@ impl Ring {
 
     /// The newest `limit` messages by `seq`; `None` if the ring cannot be sure to hold them all.
     pub(crate) fn tail(&self, limit: usize) -> Option<Vec<&Entry>> {
-        // Every message with a seq above the floor is here, since its rev is no smaller.
+        // Every message with a seq above the floor is here, since its rev is no smaller; below it there may be others.
         let mut tail: Vec<&Entry> = self.entries.iter().filter(|entry| entry.seq > self.floor).collect();
-        if tail.len() < limit && self.floor > 0 {
+        if tail.len() < limit && self.floor > self.gone {
             return None;
         }
         tail.sort_unstable_by_key(|entry| entry.seq);
@@ -151,6 +172,24 @@ mod tests {
         assert!(ring.above(1).is_none());
         assert!(ring.tail(4).is_none());
         assert_eq!(ring.tail(3).map(|t| t.len()), Some(3));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_purged_and_not_missed() {
+        let budget = RingBudget::new(10_000);
+        let mut ring = Ring::new(10_000, budget.clone());
+        for (seq, rev) in [(1, 1), (2, 2), (3, 3), (1, 4), (5, 5), (3, 6)] {
+            ring.push(entry(seq, rev));
+        }
+        ring.forget(2);
+        assert_eq!((ring.floor(), budget.used()), (2, 2 * cost(&entry(1, 1))));
+        assert!(ring.above(1).is_none());
+        assert_eq!(ring.above(2).map(revs), Some(vec![5, 6]));
+        assert_eq!(ring.tail(9).map(|t| revs(t.into_iter())), Some(vec![6, 5]), "there are no others");
+        ring.forget(1);
+        assert_eq!((ring.floor(), ring.gone()), (2, 2));
+        ring.restart(4);
+        assert!(ring.tail(1).is_none(), "another history has another floor");
     }
 
     #[test]

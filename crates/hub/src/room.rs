@@ -169,18 +169,36 @@ impl Room {
     }
 
     /// Takes what a read of everything above `changes.after` brought and hands on what is ready; says how many entries
-    /// that was. What belongs to another history, or leaves a hole because the room has started again, is passed over.
+    /// that was. What belongs to another history, or leaves a hole because the room has started again, is passed over. If the
+    /// room has forgotten more than its members here have heard, they must come back: it cannot be told any more.
     pub(crate) fn fill(self: &Arc<Self>, hub: &Arc<Inner>, changes: &Changes) -> usize {
         let mut state = self.current(&hub.view);
         if state.epoch != changes.epoch || !state.is_warm() || state.sequence.known() < changes.after {
             return 0;
         }
+        if state.sequence.known() < changes.floor {
+            let epoch = state.epoch;
+            state.start_again(epoch);
+            return 0;
+        }
         let entries = changes.messages.iter().map(proto::Message::entry);
         let ready = state.sequence.fill(entries, changes.complete_to);
+        state.sequence.forget(changes.floor);
         let count = ready.len();
         state.owe(ready, None);
         self.flush(hub, state);
         count
+    }
+
+    /// The room's floor in the store is so high: what is at or below it goes, unless it belongs to another history. Whether
+    /// that is news here.
+    pub(crate) fn forget(&self, epoch: Epoch, floor: u64) -> bool {
+        let mut state = self.lock();
+        let before = state.sequence.ring().gone();
+        if state.epoch == epoch && floor > before {
+            state.sequence.forget(floor);
+        }
+        state.sequence.ring().gone() > before
     }
 
     /// Writes what is owed, unless somebody is at it: then they will find it.
@@ -258,7 +276,7 @@ impl State {
         self.sequence.is_seeded()
     }
 
-    /// Forgets everything of the old epoch; its members must come back. All of it under the lock, so that nobody is told to
+    /// Forgets everything, of an old epoch or of numbers that were missed for good; its members must come back. All of it under the lock, so that nobody is told to
     /// come back who has just done so.
     fn start_again(&mut self, epoch: Epoch) {
         self.epoch = epoch;

@@ -98,8 +98,19 @@ impl Sequence {
         ready
     }
 
+    /// What the room has forgotten up to a number goes, as far as it has come here: what is still missing is missed.
+    pub(crate) fn forget(&mut self, floor: u64) {
+        if self.seeded {
+            self.ring.forget(floor.min(self.known));
+        }
+    }
+
     fn let_out(&mut self, entry: Entry, ready: &mut Vec<Entry>) {
         self.known = entry.rev;
+        // Its number counts; what it says was forgotten before it came.
+        if entry.seq <= self.ring.gone() {
+            return;
+        }
         self.ring.push(entry.clone());
         ready.push(entry);
     }
@@ -174,6 +185,19 @@ mod tests {
         cold.seed(EARLY_MAX as u64, [], EARLY_MAX as u64);
         assert_eq!(cold.take([]).len(), 0);
         assert!(cold.has_gap());
+    }
+
+    #[test]
+    fn what_is_forgotten_before_it_comes_is_a_number_and_no_more() {
+        let mut room = sequence();
+        room.take([entry(1, 1), entry(2, 2), entry(3, 3)]);
+        room.forget(2);
+        assert_eq!(revs(&room.take([entry(1, 4), entry(3, 5), entry(2, 6)])), [5]);
+        assert_eq!((room.known(), room.has_gap()), (6, false));
+        // A floor that is further than what came here: the rest is missing, not forgotten.
+        room.forget(8);
+        assert_eq!(room.ring().gone(), 6);
+        assert_eq!(revs(&room.take([entry(8, 8), entry(7, 7)])), [7, 8]);
     }
 
     #[test]

@@ -83,7 +83,11 @@ impl Inner {
         let Ok(heads) = self.answered(self.store.heads(&names).await) else { return Vec::new() };
         self.note_epoch(heads.epoch);
         let mut behind = Vec::new();
-        for ((room, epoch, known), head) in warm.into_iter().zip(heads.heads) {
+        for ((room, epoch, known), (head, floor)) in warm.into_iter().zip(heads.heads.into_iter().zip(heads.floors)) {
+            // What a room has forgotten, its nodes learn here, and see to it that Redis does.
+            if epoch == heads.epoch && floor > 0 && room.forget(epoch, floor) {
+                self.bus.forget(&room.name, epoch, floor);
+            }
             if epoch != heads.epoch {
                 // Numbers of two histories say nothing about each other; the room is about to start again.
             } else if head > known {

@@ -13,17 +13,20 @@ struct Start {
     epoch: Epoch,
     after: u64,
     complete_to: u64,
+    /// At or below it everything is gone.
+    floor: u64,
     entries: Vec<Entry>,
     source: Source,
 }
 
 impl State {
     /// Starts from what was read; `false` if that belongs to another history than the room's.
-    fn seed(&mut self, Start { epoch, after, complete_to, entries, .. }: Start) -> bool {
+    fn seed(&mut self, Start { epoch, after, complete_to, floor, entries, .. }: Start) -> bool {
         if self.epoch != epoch {
             return false;
         }
         self.sequence.seed(after, entries, complete_to);
+        self.sequence.forget(floor);
         true
     }
 }
@@ -87,12 +90,12 @@ impl Inner {
         let epoch = self.view.epoch();
         if let Some(recent) = self.bus.recall(&room.name, epoch).await {
             let heads = self.answered(self.store.heads(std::slice::from_ref(&room.name)).await)?;
-            let head = heads.heads.first().copied().unwrap_or(0);
+            let [head, floor] = [heads.heads, heads.floors].map(|numbers| numbers.first().copied().unwrap_or(0));
             if heads.epoch == epoch
                 && let Some(after) = recent.floor(head)
                 && let Some((entries, complete_to)) = recent.above(after, head)
             {
-                return Ok(Start { epoch, after, complete_to, entries, source: Source::Cache });
+                return Ok(Start { epoch, after, complete_to, floor, entries, source: Source::Cache });
             }
         }
         let newest = self.answered(self.store.newest_changes(&room.name, self.config.ring_span).await)?;
@@ -100,6 +103,7 @@ impl Inner {
             epoch: newest.epoch,
             after: newest.after,
             complete_to: newest.complete_to,
+            floor: newest.floor,
             entries: newest.messages.iter().map(proto::Message::entry).collect(),
             source: Source::Store,
         })

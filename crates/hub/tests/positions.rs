@@ -27,7 +27,7 @@ use proto::{Epoch, RoomName};
 use roomlog::Job;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
-use store::{Change, Store};
+use store::{Change, Changes, Retention};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -80,6 +80,10 @@ enum Step {
     },
     Noticed {
         node: usize,
+    },
+    /// The room forgets all but the newest numbers.
+    Forgets {
+        keep: u64,
     },
     /// The store is put back to where it was so many numbers ago, and begins another epoch.
     Restored {
@@ -173,6 +177,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => node.prop_map(|node| Step::Noticed { node }),
         1 => prop::option::weighted(0.4, 0..5_u64)
             .prop_map(|lost| lost.map_or(Step::Passes { ms: 1 }, |lost| Step::Restored { lost })),
+        2 => (0..9_u64).prop_map(|keep| Step::Forgets { keep }),
         6 => (0..7_u64).prop_map(|ms| Step::Passes { ms }),
     ];
     proptest::collection::vec(step, 10..90)
@@ -181,7 +186,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// One store for all cases, each of which has a room of its own.
 struct House {
     runtime: Runtime,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Retention>,
     folder: TempDir,
 }
 
@@ -200,10 +205,13 @@ async fn restore(lobby: &RoomName, lost: u64) {
     let file = SqliteConnectOptions::new().filename(house().folder.path().join("rooms.db")).busy_timeout(REST);
     let mut connection = file.connect().await.unwrap();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let lower = sqlx::query("UPDATE heads SET head = max(head - $2, 0) WHERE room = $1");
+    let lower = "UPDATE heads SET head = max(head - $2, 0), floor = min(floor, max(head - $2, 0)) WHERE room = $1";
+    let lower = sqlx::query(lower);
     let lower = lower.bind(lobby.as_str()).bind(i64::try_from(lost).unwrap());
     lower.execute(&mut *transaction).await.unwrap();
     let forget = sqlx::query("DELETE FROM messages WHERE room = $1 AND rev > (SELECT head FROM heads WHERE room = $1)");
+    forget.bind(lobby.as_str()).execute(&mut *transaction).await.unwrap();
+    let forget = sqlx::query("DELETE FROM kept_ids WHERE room = $1 AND seq > (SELECT head FROM heads WHERE room = $1)");
     forget.bind(lobby.as_str()).execute(&mut *transaction).await.unwrap();
     let epoch = Epoch(Uuid::new_v4().as_u64_pair().0).to_string();
     let rotate = sqlx::query("UPDATE settings SET value = $1 WHERE key = 'epoch'").bind(epoch);
@@ -396,6 +404,10 @@ async fn play(weather: Weather, steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Deafened { node } => nodes[node].end.deafen(),
             Step::Noticed { node } => nodes[node].end.notice(),
             Step::Restored { lost } => restore(&lobby, lost).await,
+            Step::Forgets { keep } => {
+                let heads = store.heads(std::slice::from_ref(&lobby)).await.unwrap();
+                store.forget(&lobby, heads.heads[0].saturating_sub(keep), 1000).await.unwrap();
+            }
             Step::Passes { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         }
     }
@@ -420,7 +432,11 @@ async fn play(weather: Weather, steps: Vec<Step>) -> Result<(), TestCaseError> {
 }
 
 /// Waits until every listener holds what the store holds.
-async fn everything_is_held(store: &Arc<dyn Store>, lobby: &RoomName, drivers: &[Driver]) -> Result<(), TestCaseError> {
+async fn everything_is_held(
+    store: &Arc<dyn Retention>,
+    lobby: &RoomName,
+    drivers: &[Driver],
+) -> Result<(), TestCaseError> {
     let kept = store.changes(lobby, 0, usize::MAX).await.unwrap();
     let all: BTreeMap<u64, proto::Entry> = kept.messages.iter().map(|message| (message.seq, message.entry())).collect();
     let mut missing = Vec::new();
@@ -436,9 +452,9 @@ async fn everything_is_held(store: &Arc<dyn Store>, lobby: &RoomName, drivers: &
                 }
                 let at_rest = open == 0
                     && heard.is_live
-                    && heard.head == kept.head
+                    && has_come_to(heard.head, &kept)
                     && heard.epoch == Some(kept.epoch)
-                    && held(&heard.messages, &all, heard.from_seq);
+                    && held(&heard.messages, &all, heard.from_seq, kept.floor);
                 (!at_rest).then(|| {
                     format!(
                         "listener {who}: {open} orders open, head {} of {}\n    {}",
@@ -456,10 +472,17 @@ async fn everything_is_held(store: &Arc<dyn Store>, lobby: &RoomName, drivers: &
     Ok(())
 }
 
-/// Everything from a place on, and of what is older nothing that is out of date.
-fn held(messages: &BTreeMap<u64, proto::Entry>, all: &BTreeMap<u64, proto::Entry>, from_seq: u64) -> bool {
+/// Whoever hears everything stands at the head, unless the last numbers were changes of what was forgotten before they came.
+fn has_come_to(head: u64, kept: &Changes) -> bool {
+    let is_last = kept.messages.last().is_none_or(|last| last.rev <= head);
+    if kept.floor == 0 { head == kept.head } else { is_last && head <= kept.head }
+}
+
+/// Everything from a place on, and of what is older nothing that is out of date. What the room has forgotten may be held.
+fn held(messages: &BTreeMap<u64, proto::Entry>, all: &BTreeMap<u64, proto::Entry>, from_seq: u64, floor: u64) -> bool {
+    let from_seq = from_seq.max(floor + 1);
     all.range(from_seq..).eq(messages.range(from_seq..))
-        && messages.iter().all(|(seq, entry)| all.get(seq) == Some(entry))
+        && messages.range(floor + 1..).all(|(seq, entry)| all.get(seq) == Some(entry))
 }
 
 fn cases() -> u32 {

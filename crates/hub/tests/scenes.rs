@@ -23,9 +23,9 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use hub::{Ask, Batch, HubConfig, HubError, Outbox};
 use parking_lot::Mutex;
-use proto::{Epoch, Frame, RoomName};
+use proto::{Epoch, Frame, Position, RoomName};
 use sqlx::{ConnectOptions, Connection};
-use store::{PostgresConfig, PostgresStore, Store};
+use store::{PostgresConfig, PostgresStore, Retention, SqliteStore, Store};
 use tempfile::TempDir;
 use testkit::patience;
 use testkit::postgres::Postgres;
@@ -52,6 +52,7 @@ fn still() -> HubConfig {
 /// A store in a folder of its own, and what joins the nodes on it.
 struct Scene {
     store: Arc<Counting>,
+    file: Arc<SqliteStore>,
     bus: Arc<LossyBus>,
     lobby: RoomName,
     folder: TempDir,
@@ -60,8 +61,9 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let store = Counting::around(sqlite(&folder).await);
-        Self { store, bus: LossyBus::new(), lobby: room("lobby"), folder }
+        let file = sqlite(&folder).await;
+        let store = Counting::around(file.clone());
+        Self { store, file, bus: LossyBus::new(), lobby: room("lobby"), folder }
     }
 
     async fn node(&self, config: HubConfig) -> Node {
@@ -76,6 +78,10 @@ impl Scene {
             sqlx::query(*statement).execute(&mut connection).await.unwrap();
         }
         connection.close().await.unwrap();
+    }
+
+    async fn forgets(&self, floor: u64) {
+        self.file.forget(&self.lobby, floor, 1000).await.unwrap();
     }
 
     async fn epoch(&self) -> Epoch {
@@ -278,6 +284,78 @@ async fn a_new_epoch_sends_everybody_back_to_start_afresh() {
     assert_eq!(ben.heard().epoch, Some(new));
     north.says(&scene.lobby, "of the new").await;
     stands_at(&ben, 2).await;
+    assert_eq!(ben.heard().resets, 1, "once is enough");
+}
+
+/// Guards against a message that its room has forgotten and a node goes on telling.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_room_forgets_the_sweep_purges_and_who_stands_below_starts_afresh() {
+    let scene = Scene::new().await;
+    scene.bus.remember(Vec::new());
+    let sweeps = HubConfig { sweep_every: Duration::from_millis(50), ..still() };
+    let (north, south) = (scene.node(sweeps).await, scene.node(still()).await);
+    let (ben, cy, dan) = (listener(), listener(), listener());
+    let _ben_sits = north.joins(&scene.lobby, &ben).await.unwrap();
+    let cy_sat = north.joins(&scene.lobby, &cy).await.unwrap();
+    north.says_all(&scene.lobby, ["one", "two"]).await;
+    stands_at(&cy, 2).await;
+    drop(cy_sat);
+    cy.has_left();
+    north.says_all(&scene.lobby, ["three", "four"]).await;
+    north.edits(&scene.lobby, 1, "uno").await;
+    stands_at(&ben, 5).await;
+    let before = north.ring_bytes();
+    scene.forgets(3).await;
+    comes_true("the ring is purged", || north.ring_bytes() < before).await;
+
+    // Who has heard all of it loses nothing and is not sent back; who stands below the floor starts afresh; who comes anew is
+    // told what is left, also by a node that has only Redis to ask.
+    north.says(&scene.lobby, "five").await;
+    stands_at(&ben, 6).await;
+    assert_eq!(ben.heard().resets, 0);
+    assert_eq!(texts(&ben).len(), 5, "what it holds is its own");
+    let _cy_sits = north.joins(&scene.lobby, &cy).await.unwrap();
+    stands_at(&cy, 6).await;
+    assert_eq!(cy.heard().fresh_starts, 1);
+    assert_eq!(texts(&cy), BTreeMap::from([(4, "four".into()), (6, "five".into())]));
+    let reads = scene.store.reads();
+    let mut seat = south.hub.enter(&scene.lobby, person(7, "Dan"), dan.clone());
+    joins(&mut seat, &dan, true, 50).await.unwrap();
+    stands_at(&dan, 6).await;
+    assert_eq!(texts(&dan), texts(&cy));
+    assert_eq!(scene.store.reads(), reads, "the bus remembered, and the ring knows that there is no more");
+    let history = south.hub.history(&scene.lobby, None, 50).await.unwrap();
+    assert_eq!((history.entries().len(), history.more()), (2, false));
+    // A position at the floor is as good as any.
+    let mut seat = south.hub.enter(&scene.lobby, person(6, "Eve"), listener());
+    let at = Position { epoch: None, after: 3 };
+    let mut told = (0, true);
+    seat.join(Ask { position: Some(at), limit: 50 }, &mut |answer| told = (answer.entries.len(), answer.reset))
+        .await
+        .unwrap();
+    assert_eq!(told, (2, false));
+}
+
+/// Guards against a hole that nobody is told of: a node that was cut off for longer than its rooms remember.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_missed_what_is_now_forgotten_is_sent_back_and_starts_afresh() {
+    let scene = Scene::new().await;
+    let (north, south) = (scene.node(still()).await, scene.node(still()).await);
+    let ben = listener();
+    let mut seat = north.joins(&scene.lobby, &ben).await.unwrap();
+    south.says(&scene.lobby, "heard").await;
+    stands_at(&ben, 1).await;
+    north.end.deafen();
+    south.says_all(&scene.lobby, ["missed", "missed too", "kept"]).await;
+    scene.forgets(3).await;
+    north.end.notice();
+    comes_true("ben is sent back", || ben.heard().resets == 1).await;
+    joins(&mut seat, &ben, false, 50).await.unwrap();
+    stands_at(&ben, 4).await;
+    assert_eq!(ben.heard().fresh_starts, 1);
+    assert_eq!(texts(&ben).into_values().collect::<Vec<_>>(), ["kept"]);
+    south.says(&scene.lobby, "goes on").await;
+    stands_at(&ben, 5).await;
     assert_eq!(ben.heard().resets, 1, "once is enough");
 }
 

@@ -25,6 +25,16 @@ impl Tokens {
         Self { key: key.unwrap_or_else(|_| Hmac::new(&Default::default())) }
     }
 
+    /// Whether a token says that it is one of these.
+    pub(crate) fn are_like(token: &str) -> bool {
+        token.strip_prefix(VERSION).is_some_and(|rest| rest.starts_with('.'))
+    }
+
+    /// What else is signed is signed with the same key.
+    pub(crate) fn key(&self) -> Hmac<Sha256> {
+        self.key.clone()
+    }
+
     /// The token of a guest.
     pub fn issue(&self, user: &User) -> String {
         let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(user).unwrap_or_default());

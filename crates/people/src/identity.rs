@@ -25,6 +25,16 @@ pub enum Standing {
     Vouched,
 }
 
+impl Standing {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Account { .. } => "account",
+            Self::Vouched => "vouched",
+        }
+    }
+}
+
 /// Somebody who was recognized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -34,4 +44,19 @@ pub struct Identity {
     pub standing: Standing,
     /// When to ask [`People::check_again`](crate::People::check_again) whether it still holds; `None`: it always does.
     pub check_at: Option<SystemTime>,
+}
+
+impl Identity {
+    /// The session or API key that they came by.
+    pub fn grant(&self) -> Option<GrantId> {
+        match self.standing {
+            Standing::Account { grant, .. } => Some(grant),
+            Standing::Guest | Standing::Vouched => None,
+        }
+    }
+
+    /// Whether they may look after the chat.
+    pub fn is_admin(&self) -> bool {
+        matches!(self.standing, Standing::Account { admin: true, .. })
+    }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::{Code, Epoch, MessageId, PersonName, Refusal, RoomName, Text};
+use crate::{Code, Epoch, MessageId, PersonName, Refusal, RoomName, Text, Token};
 
 /// Messages in the tail that `join` and `history` bring when no `limit` is given.
 pub const TAIL_DEFAULT: usize = 50;
@@ -15,8 +15,6 @@ pub const TAIL_DEFAULT: usize = 50;
 pub const TAIL_MAX: usize = 500;
 /// Most bytes in a `ref`.
 const REF_BYTES_MAX: usize = 128;
-/// Most bytes in a token.
-const TOKEN_BYTES_MAX: usize = 4096;
 
 /// One request, with the word that its answer must carry back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +51,8 @@ pub struct Position {
 pub enum FromClient {
     /// Enter as a guest with a name.
     HelloName { name: PersonName },
-    /// Enter as the guest of a token.
-    HelloToken { token: String },
+    /// Enter as whoever a token stands for.
+    HelloToken { token: Token },
     /// Listen to a room: from a position, or with the recent tail.
     Join { room: RoomName, position: Option<Position>, limit: usize },
     /// Stop listening.
@@ -173,10 +171,7 @@ impl<'a> Fields<'a> {
 
     fn hello(&self) -> Result<FromClient, Refusal> {
         if let Some(raw) = self.token {
-            let token = string("token", raw)?;
-            if token.len() > TOKEN_BYTES_MAX {
-                return Err(Refusal::field("token", "at most 4096 bytes"));
-            }
+            let token = Token::parse(string("token", raw)?)?;
             return Ok(FromClient::HelloToken { token });
         }
         let name = self.name.ok_or_else(|| Refusal::field("name", "a string, where there is no `token`"))?;

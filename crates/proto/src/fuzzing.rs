@@ -116,7 +116,7 @@ fn is_within_limits(Request { reference, ask }: &Request) {
             let chars = name.as_str().chars().count();
             assert!((1..=64).contains(&chars) && name.as_str().trim() == name.as_str());
         }
-        FromClient::HelloToken { token } => assert!(token.len() <= 4096),
+        FromClient::HelloToken { token } => assert!(token.reveal().len() <= 4096),
         FromClient::Join { room, position, limit } => {
             is_room(room);
             position.iter().for_each(|at| is_number(at.after, 0));
@@ -150,7 +150,7 @@ fn is_within_limits(Request { reference, ask }: &Request) {
 fn spelled(Request { reference, ask }: &Request) -> Value {
     let mut frame = match ask {
         FromClient::HelloName { name } => json!({"type": "hello", "name": name}),
-        FromClient::HelloToken { token } => json!({"type": "hello", "token": token}),
+        FromClient::HelloToken { token } => json!({"type": "hello", "token": token.reveal()}),
         FromClient::Join { room, position: None, limit } => json!({"type": "join", "room": room, "limit": limit}),
         FromClient::Join { room, position: Some(Position { epoch, after }), limit } => {
             json!({"type": "join", "room": room, "after": after, "epoch": epoch, "limit": limit})
@@ -188,14 +188,14 @@ fn says_what_was_seen(request: &Request, seen: &Value) {
 fn is_answered(request: &Request) {
     let reference = request.reference.as_deref();
     let user = User { id: UserId(Uuid::from_u128(9)), name: PersonName::parse("Ana").unwrap() };
-    let kept = |id| Kept { id, seq: 4, rev: 4, at: Timestamp(0) };
+    let kept = |id| Kept { id, seq: 4, rev: 4, at: Timestamp(0), known: false };
     let answer = match &request.ask {
         FromClient::HelloName { name } => {
             let user = User { name: name.clone(), ..user };
-            to_client::welcome(reference, &user, "g1.", "north", &Limits::new(1000, 50, 1 << 20))
+            to_client::welcome(reference, &user, Some("g1."), "north", &Limits::new(1000, 50, 1 << 20))
         }
         FromClient::HelloToken { token } => {
-            to_client::welcome(reference, &user, token, "north", &Limits::new(1000, 50, 1 << 20))
+            to_client::welcome(reference, &user, Some(token.reveal()), "north", &Limits::new(1000, 50, 1 << 20))
         }
         FromClient::Join { room, position, .. } => {
             let shown = message(room.clone(), "hola", None, 1, 1).frame();

@@ -13,19 +13,23 @@ pub mod fuzzing;
 mod ids;
 mod message;
 mod names;
+mod networks;
 mod refusal;
 mod timestamp;
 pub mod to_client;
+mod token;
 mod trace;
 
 pub use envelope::{Beat, Body, Entry, Envelope, EnvelopeError};
 pub use frame::Frame;
 pub use from_client::{FromClient, Position, Rejected, Request, TAIL_DEFAULT, TAIL_MAX};
-pub use ids::{Epoch, MessageId, NodeId, UserId};
+pub use ids::{Epoch, MessageId, NodeId, TaskId, UserId, WebhookId};
 pub use message::{Message, User};
 pub use names::{PersonName, RoomName, Text};
+pub use networks::{Networks, NotANetwork};
 pub use refusal::{Code, Refusal};
 pub use timestamp::Timestamp;
+pub use token::{TOKEN_BYTES_MAX, Token};
 pub use trace::{Mark, TraceContext};
 
 /// The WebSocket subprotocol that these frames belong to.

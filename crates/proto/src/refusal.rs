@@ -19,6 +19,8 @@ pub enum Code {
     InvalidField,
     /// A person's name outside the alphabet or too long.
     InvalidName,
+    /// The name is an account's: whoever it belongs to signs in.
+    NameTaken,
     /// A room's name outside the alphabet or too long.
     InvalidRoom,
     /// The text is blank.
@@ -29,7 +31,7 @@ pub enum Code {
     HelloRequired,
     /// `hello` was already answered on this connection.
     AlreadyWelcome,
-    /// The token is not ours, or guests are not let in.
+    /// The token is not ours or holds no longer, name and password do not fit, or guests are not let in.
     Unauthorized,
     /// Only for those who joined the room.
     NotJoined,
@@ -49,11 +51,12 @@ pub enum Code {
 
 impl Code {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidFrame,
         Self::UnknownType,
         Self::InvalidField,
         Self::InvalidName,
+        Self::NameTaken,
         Self::InvalidRoom,
         Self::TextEmpty,
         Self::TextTooLong,
@@ -76,6 +79,7 @@ impl Code {
             Self::UnknownType => "unknown_type",
             Self::InvalidField => "invalid_field",
             Self::InvalidName => "invalid_name",
+            Self::NameTaken => "name_taken",
             Self::InvalidRoom => "invalid_room",
             Self::TextEmpty => "text_empty",
             Self::TextTooLong => "text_too_long",

@@ -39,15 +39,16 @@ impl Limits {
     }
 }
 
-/// Answers a `hello`. The token makes the same guest again, on any node.
-pub fn welcome(reference: Option<&str>, user: &User, token: &str, node: &str, limits: &Limits) -> Frame {
+/// Lets somebody in. The token, which only guests are given, makes the same guest again, on any node.
+pub fn welcome(reference: Option<&str>, user: &User, token: Option<&str>, node: &str, limits: &Limits) -> Frame {
     #[derive(Serialize)]
     struct Welcome<'a> {
         r#type: &'static str,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
         user: &'a User,
-        token: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token: Option<&'a str>,
         node: &'a str,
         limits: &'a Limits,
     }
@@ -107,18 +108,27 @@ fn with_messages<'a>(kind: &'static str, head: &impl Serialize, messages: impl I
         #[serde(flatten)]
         head: &'a T,
     }
-    Frame::written(|json| {
-        write_json(json, &Typed { r#type: kind, head });
-        json.pop(); // the closing brace, put back below
-        json.extend_from_slice(b",\"messages\":[");
-        for (index, message) in messages.enumerate() {
-            if index > 0 {
-                json.push(b',');
-            }
-            json.extend_from_slice(message);
+    Frame::written(|json| write_page(json, &Typed { r#type: kind, head }, messages))
+}
+
+/// A page of a room for HTTP: the fields of `head`, which has some, and `messages`, which are payloads of `message` frames.
+pub fn page<'a>(head: &impl Serialize, messages: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut json = Vec::new();
+    write_page(&mut json, head, messages);
+    json
+}
+
+fn write_page<'a>(json: &mut Vec<u8>, head: &impl Serialize, messages: impl Iterator<Item = &'a [u8]>) {
+    write_json(json, head);
+    json.pop(); // the closing brace, put back below
+    json.extend_from_slice(b",\"messages\":[");
+    for (index, message) in messages.enumerate() {
+        if index > 0 {
+            json.push(b',');
         }
-        json.extend_from_slice(b"]}");
-    })
+        json.extend_from_slice(message);
+    }
+    json.extend_from_slice(b"]}");
 }
 
 /// Answers a `leave`.
@@ -144,6 +154,9 @@ pub struct Kept {
     pub rev: u64,
     /// When it was kept.
     pub at: Timestamp,
+    /// Whether it had been kept before it was asked for.
+    #[serde(skip)]
+    pub known: bool,
 }
 
 /// Answers a `send`, an `edit` or a `delete`, after the commit.

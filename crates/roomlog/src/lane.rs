@@ -245,17 +245,19 @@ fn refused() -> AppendError {
 pub(crate) fn kept(outcome: &Outcome) -> Option<&Message> {
     match outcome {
         Outcome::Kept(message) | Outcome::Known(message) => Some(message),
-        Outcome::IdTaken | Outcome::NotFound | Outcome::Forbidden => None,
+        Outcome::Forgotten { .. } | Outcome::IdTaken | Outcome::NotFound | Outcome::Forbidden => None,
     }
 }
 
 fn settled(outcome: Outcome, items: &Items) -> Result<Kept, AppendError> {
+    let known = matches!(outcome, Outcome::Known(_));
     match outcome {
         Outcome::Kept(message) | Outcome::Known(message) => {
             // A post that was known may have changed since; its sender is told of the number it was kept under.
             let rev = if matches!(items, Items::Posts(_)) { message.seq } else { message.rev };
-            Ok(Kept { id: message.id, seq: message.seq, rev, at: message.at })
+            Ok(Kept { id: message.id, seq: message.seq, rev, at: message.at, known })
         }
+        Outcome::Forgotten { id, seq, at } => Ok(Kept { id, seq, rev: seq, at, known: true }),
         Outcome::IdTaken => Err(AppendError::IdTaken),
         Outcome::NotFound => Err(AppendError::NotFound),
         Outcome::Forbidden => Err(AppendError::Forbidden),

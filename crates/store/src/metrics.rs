@@ -20,6 +20,10 @@ pub struct StoreMetrics {
     pub(crate) tail: Histogram,
     pub(crate) before: Histogram,
     pub(crate) settings: Histogram,
+    pub(crate) people: Histogram,
+    pub(crate) due: Histogram,
+    pub(crate) forget: Histogram,
+    pub(crate) tasks: Histogram,
     away: IntCounter,
     conflict: IntCounter,
     refused: IntCounter,
@@ -35,15 +39,15 @@ impl StoreMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let commits = registry.seconds_by(
             "tertulia_store_commit_seconds",
-            "Time to commit a batch, by what it did.",
+            "Time to commit a batch, by what it did; tasks: any question about tasks and webhooks.",
             "op",
-            &["append", "amend"],
+            &["append", "amend", "forget", "tasks"],
         )?;
         let reads = registry.seconds_by(
             "tertulia_store_read_seconds",
             "Time to answer a read, by its kind.",
             "kind",
-            &["heads", "changes", "newest_changes", "tail", "before", "settings"],
+            &["heads", "changes", "newest_changes", "tail", "before", "settings", "due"],
         )?;
         let errors = registry.counters(
             "tertulia_store_errors_total",
@@ -67,6 +71,13 @@ impl StoreMetrics {
             tail: read("tail"),
             before: read("before"),
             settings: read("settings"),
+            people: registry.seconds(
+                "tertulia_store_people_seconds",
+                "Time to read or write something of accounts, sessions and API keys.",
+            )?,
+            due: read("due"),
+            forget: commits.with_label_values(&["forget"]),
+            tasks: commits.with_label_values(&["tasks"]),
             away: errors.with_label_values(&["away"]),
             conflict: errors.with_label_values(&["conflict"]),
             refused: errors.with_label_values(&["refused"]),

@@ -64,6 +64,15 @@ pub enum Outcome {
     Kept(Message),
     /// It had happened before: the message as it is now, which may have changed since. No number was taken.
     Known(Message),
+    /// It had happened before, and its room has forgotten it since. No number was taken, and there is nothing to show.
+    Forgotten {
+        /// Its id.
+        id: MessageId,
+        /// The number it had.
+        seq: u64,
+        /// When it was kept.
+        at: Timestamp,
+    },
     /// The id names another text.
     IdTaken,
     /// No such message, or (for a new text) only its place is left.
@@ -79,6 +88,8 @@ pub struct Heads {
     pub epoch: Epoch,
     /// One number a room, in the order asked.
     pub heads: Vec<u64>,
+    /// The same for their floors: every message with a `seq` at or below a room's is gone.
+    pub floors: Vec<u64>,
 }
 
 /// A range of a room's numbers, from one snapshot.
@@ -94,6 +105,8 @@ pub struct Changes {
     pub more: bool,
     /// The room's latest number in the same snapshot.
     pub head: u64,
+    /// The room's floor. If `after` is below it, what was between the two is gone untold: whoever stands there must start afresh.
+    pub floor: u64,
     /// The surviving entries, rising by `rev`.
     pub messages: Vec<Message>,
 }
@@ -105,6 +118,8 @@ pub struct Tail {
     pub epoch: Epoch,
     /// The room's latest number in the same snapshot.
     pub head: u64,
+    /// The room's floor: there is nothing older.
+    pub floor: u64,
     /// Whether there are older ones.
     pub more: bool,
     /// Oldest first, deleted ones included as tombstones.

@@ -5,8 +5,10 @@ use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::archive::GoneId;
 use crate::moment::Moment;
+use crate::retention::Policy;
+use crate::{Outcome, StoreError};
 
 /// The columns of a message; all of them empty where an outer join found none.
 #[derive(FromRow)]
@@ -27,6 +29,12 @@ impl Columns {
     /// The number that was given, and when.
     pub(crate) fn numbered(&self) -> Option<(u64, Timestamp)> {
         Some((number(self.seq?), self.at.as_ref()?.0))
+    }
+
+    /// What is left of a message that is gone.
+    pub(crate) fn forgotten(&self) -> Option<Outcome> {
+        let (seq, at) = self.numbered()?;
+        Some(Outcome::Forgotten { id: MessageId(self.id?), seq, at })
     }
 
     /// The message, if there is one.
@@ -86,4 +94,75 @@ pub(crate) fn one_more(limit: usize) -> i64 {
 /// The epoch, as `settings` has it.
 pub(crate) fn epoch(value: &str) -> Result<Epoch, StoreError> {
     value.parse().map_err(|_| StoreError::Refused(format!("the epoch in its settings is malformed: {value:?}")))
+}
+
+/// What is to go so that the newest `$2` messages stay.
+pub(crate) const DUE_BY_COUNT: &str = "
+    SELECT (
+        SELECT m.seq FROM messages m
+        WHERE m.room = $1 AND m.seq > (SELECT h.floor FROM heads h WHERE h.room = $1)
+        ORDER BY m.seq DESC LIMIT 1 OFFSET $2
+    ) AS due";
+
+/// Of the `$2` oldest messages, the last from before a moment.
+pub(crate) const DUE_BY_AGE: &str = "
+    SELECT max(o.seq) AS due FROM (
+        SELECT m.seq, m.at FROM messages m
+        WHERE m.room = $1 AND m.seq > (SELECT h.floor FROM heads h WHERE h.room = $1)
+        ORDER BY m.seq LIMIT $2
+    ) o WHERE o.at < $3";
+
+/// The ids of what is gone, where the rows are still there.
+pub(crate) const GONE_WITH_ROWS: &str = "
+    SELECT id, text_hash, seq, at FROM messages
+    WHERE room = $1 AND seq > $2 AND seq <= (SELECT h.floor FROM heads h WHERE h.room = $1) ORDER BY seq LIMIT $3";
+
+/// The ids of what is gone, where they are all that is left.
+const GONE_WITHOUT_ROWS: &str =
+    "SELECT id, text_hash, seq, at FROM kept_ids WHERE room = $1 AND id >= $2 ORDER BY id LIMIT $3";
+const GONE_WITHOUT_ROWS_AFTER: &str =
+    "SELECT id, text_hash, seq, at FROM kept_ids WHERE room = $1 AND id > $2 ORDER BY id LIMIT $3";
+
+/// The statement and the id for it.
+pub(crate) fn gone_after(after: Option<MessageId>) -> (&'static str, Uuid) {
+    after.map_or((GONE_WITHOUT_ROWS, Uuid::nil()), |MessageId(id)| (GONE_WITHOUT_ROWS_AFTER, id))
+}
+
+/// An id of a message that is gone, as a row.
+#[derive(FromRow)]
+pub(crate) struct GoneColumns {
+    id: Uuid,
+    text_hash: Vec<u8>,
+    seq: i64,
+    at: Moment,
+}
+
+impl GoneColumns {
+    pub(crate) fn gone(self, room: &RoomName) -> Result<GoneId, StoreError> {
+        let text_hash = self.text_hash.try_into().map_err(|_| {
+            StoreError::Refused(format!("the hash in room {room}, message {}, was not written by us", self.seq))
+        })?;
+        Ok(GoneId { id: MessageId(self.id), seq: number(self.seq), at: self.at.0, text_hash })
+    }
+}
+
+/// What a room keeps, as a row.
+#[derive(FromRow)]
+pub(crate) struct PolicyColumns {
+    room: String,
+    keep_days: Option<i64>,
+    keep_messages: Option<i64>,
+}
+
+impl PolicyColumns {
+    pub(crate) fn policy(&self) -> Policy {
+        let kept = |number: Option<i64>| number.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        Policy { keep_days: kept(self.keep_days), keep_messages: kept(self.keep_messages) }
+    }
+
+    pub(crate) fn of_room(self) -> Result<(RoomName, Policy), StoreError> {
+        let policy = self.policy();
+        let room = room_names([self.room])?.pop();
+        room.map(|room| (room, policy)).ok_or_else(|| StoreError::Refused("it lost a name".into()))
+    }
 }

@@ -2,7 +2,10 @@
 //!
 //! Each is one statement, so that epoch, head and messages are of one moment. Each takes the room, a number and a limit, and
 //! walks the index on (room, rev) or (room, seq) from that number on. The outer joins see to it that there is
-//! always a row to carry epoch and head.
+//! always a row to carry epoch, head and floor.
+//!
+//! Nothing at or below the floor is given. What has a `seq` above it has a `rev` above it too, so no walk begins lower; a
+//! message that changed later is told by its `seq`, in words that no index is tempted by.
 
 use proto::{Epoch, Message, RoomName};
 use sqlx::FromRow;
@@ -12,9 +15,9 @@ use crate::row::{self, Columns};
 use crate::{Changes, StoreError, Tail};
 
 macro_rules! snapshot {
-    ($which:literal, $order:literal $(, $more:literal)?) => {
+    ($which:expr, $order:literal $(, $more:literal)?) => {
         concat!(
-            "SELECT s.value AS epoch, coalesce(h.head, 0) AS head, m.seq, m.rev, m.id, m.author, m.author_name, m.text, m.at, ",
+            "SELECT s.value AS epoch, coalesce(h.head, 0) AS head, coalesce(h.floor, 0) AS floor, m.seq, m.rev, m.id, m.author, m.author_name, m.text, m.at, ",
             "m.edited_at, m.deleted, m.reply_to " $(, ", m.", $more)?,
             " FROM settings s LEFT JOIN heads h ON h.room = $1 LEFT JOIN (",
             "SELECT seq, rev, id, author, author_name, text, at, edited_at, deleted, reply_to " $(, ", ", $more)?,
@@ -25,21 +28,44 @@ macro_rules! snapshot {
     };
 }
 
+/// Above a number and the floor.
+macro_rules! above {
+    ($column:literal, $number:literal) => {
+        concat!(
+            $column,
+            " > (SELECT CASE WHEN n.floor > ",
+            $number,
+            " THEN n.floor ELSE ",
+            $number,
+            " END FROM heads n WHERE n.room = $1)"
+        )
+    };
+}
+
+/// The same for `rev`, and of a message that is not gone.
+macro_rules! changed_above {
+    ($number:literal) => {
+        concat!(above!("rev", $number), " AND seq - (SELECT n.floor FROM heads n WHERE n.room = $1) > 0")
+    };
+}
+
 /// What changed after a number.
-pub(crate) const CHANGES: &str = snapshot!("rev > $2", "rev");
+pub(crate) const CHANGES: &str = snapshot!(changed_above!("$2"), "rev");
 /// The changes among the last so many numbers.
-pub(crate) const NEWEST_CHANGES: &str = snapshot!("rev > (SELECT n.head FROM heads n WHERE n.room = $1) - $2", "rev");
+pub(crate) const NEWEST_CHANGES: &str = snapshot!(changed_above!("n.head - $2"), "rev");
 /// Messages before a place, newest first.
-pub(crate) const BEFORE: &str = snapshot!("seq < $2", "seq DESC");
+pub(crate) const BEFORE: &str =
+    snapshot!("seq < $2 AND seq > (SELECT n.floor FROM heads n WHERE n.room = $1)", "seq DESC");
 /// Whole records, from a place on.
-const RECORDS_BY_SEQ: &str = snapshot!("seq > $2", "seq", "text_hash");
+const RECORDS_BY_SEQ: &str = snapshot!(above!("seq", "$2"), "seq", "text_hash");
 /// Whole records, changed after a number.
-const RECORDS_BY_REV: &str = snapshot!("rev > $2", "rev", "text_hash");
+const RECORDS_BY_REV: &str = snapshot!(changed_above!("$2"), "rev", "text_hash");
 
 #[derive(FromRow)]
 pub(crate) struct SnapshotRow {
     epoch: String,
     head: i64,
+    floor: i64,
     #[sqlx(flatten)]
     columns: Columns,
 }
@@ -48,16 +74,17 @@ pub(crate) struct SnapshotRow {
 pub(crate) struct Snapshot {
     epoch: Epoch,
     head: u64,
+    floor: u64,
     messages: Vec<Message>,
 }
 
 impl Snapshot {
     pub(crate) fn read(room: &RoomName, rows: Vec<SnapshotRow>) -> Result<Self, StoreError> {
         let first = rows.first().ok_or_else(|| StoreError::Refused("its settings lack an epoch".into()))?;
-        let (epoch, head) = (row::epoch(&first.epoch)?, row::number(first.head));
+        let (epoch, head, floor) = (row::epoch(&first.epoch)?, row::number(first.head), row::number(first.floor));
         let messages =
             rows.into_iter().filter_map(|row| row.columns.message(room).transpose()).collect::<Result<_, _>>()?;
-        Ok(Self { epoch, head, messages })
+        Ok(Self { epoch, head, floor, messages })
     }
 
     pub(crate) fn changes(mut self, after: u64, limit: usize) -> Changes {
@@ -68,11 +95,12 @@ impl Snapshot {
             None if more => after,
             _ => self.head,
         };
-        Changes { epoch: self.epoch, after, complete_to, more, head: self.head, messages: self.messages }
+        let Self { epoch, head, floor, messages } = self;
+        Changes { epoch, after, complete_to, more, head, floor, messages }
     }
 
     pub(crate) fn newest_changes(self, span: u64) -> Changes {
-        let after = self.head.saturating_sub(span);
+        let after = self.head.saturating_sub(span).max(self.floor);
         self.changes(after, usize::MAX)
     }
 
@@ -80,7 +108,8 @@ impl Snapshot {
         let more = self.messages.len() > limit;
         self.messages.truncate(limit);
         self.messages.reverse();
-        Tail { epoch: self.epoch, head: self.head, more, messages: self.messages }
+        let Self { epoch, head, floor, messages } = self;
+        Tail { epoch, head, floor, more, messages }
     }
 }
 
@@ -105,6 +134,7 @@ impl RecordColumns {
 #[derive(FromRow)]
 pub(crate) struct RecordsRow {
     head: i64,
+    floor: i64,
     #[sqlx(flatten)]
     columns: RecordColumns,
 }
@@ -119,10 +149,10 @@ pub(crate) fn records_above(above: Above) -> (&'static str, u64) {
 
 pub(crate) fn records(room: &RoomName, rows: Vec<RecordsRow>, limit: usize) -> Result<Records, StoreError> {
     let first = rows.first().ok_or_else(|| StoreError::Refused("its settings lack an epoch".into()))?;
-    let head = row::number(first.head);
+    let (head, floor) = (row::number(first.head), row::number(first.floor));
     let mut records: Vec<Record> =
         rows.into_iter().filter_map(|row| row.columns.record(room).transpose()).collect::<Result<_, _>>()?;
     let more = records.len() > limit;
     records.truncate(limit);
-    Ok(Records { head, more, records })
+    Ok(Records { head, floor, more, records })
 }

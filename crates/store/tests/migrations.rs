@@ -15,6 +15,21 @@ const DIALECTS: [&str; 2] = ["postgres", "sqlite"];
 /// Files that take away what no version in use looks at any more, and why that is known. A file named here may DROP.
 const MAY_DROP: [(&str, &str); 0] = [];
 
+/// Functions that a file makes anew, and why older nodes may call them so: they take the same, give the same, and keep the same
+/// promises. Nodes of all versions call the newest, and so none of them can leave out what it adds.
+const MAY_REPLACE: [(&str, &[&str], &str); 2] = [
+    (
+        "postgres/0005_tasks.sql",
+        &["tertulia_append", "tertulia_amend"],
+        "a message of an older node must cause its tasks, too",
+    ),
+    (
+        "postgres/0006_retention.sql",
+        &["tertulia_append", "tertulia_amend"],
+        "an older node must not give a forgotten id another number; to it the retry of one cannot be acknowledged yet, no more",
+    ),
+];
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations")
 }
@@ -58,16 +73,21 @@ fn sum_of(sql: &str) -> String {
     Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A number means one thing, in the dialects that need it.
 #[test]
 fn migrations_are_numbered_from_one_without_holes() {
-    let names: Vec<String> = migrations().into_keys().collect();
-    for dialect in DIALECTS {
-        let of_dialect = names.iter().filter_map(|name| name.strip_prefix(dialect)?.strip_prefix('/'));
-        for (place, name) in of_dialect.enumerate() {
-            let words = name.strip_prefix(&format!("{:04}_", place + 1)).and_then(|rest| rest.strip_suffix(".sql"));
-            let good = words.is_some_and(|words| words.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
-            assert!(good, "{dialect}/{name} should be {:04}_what_it_adds.sql", place + 1);
-        }
+    let mut names: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    for path in migrations().into_keys() {
+        let (_, name) = path.split_once('/').unwrap();
+        let (number, words) = name.split_once('_').unwrap();
+        let good =
+            number.len() == 4 && words.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.'));
+        assert!(good, "{path} should be NNNN_what_it_adds.sql");
+        names.entry(number.parse().unwrap()).or_default().insert(name.to_owned());
+    }
+    for (place, (number, names)) in names.into_iter().enumerate() {
+        assert_eq!(number as usize, place + 1, "a hole before {names:?}");
+        assert_eq!(names.len(), 1, "one number for different things: {names:?}");
     }
 }
 
@@ -76,13 +96,14 @@ fn a_migration_only_adds() {
     let mut found = Vec::new();
     for (name, sql) in migrations() {
         let may_drop = MAY_DROP.iter().any(|(file, _)| *file == name);
-        found.extend(faults(&sql, may_drop).into_iter().map(|fault| format!("{name}: {fault}")));
+        let may_replace = MAY_REPLACE.iter().find(|(file, ..)| *file == name).map_or(&[][..], |(_, names, _)| names);
+        found.extend(faults(&sql, may_drop, may_replace).into_iter().map(|fault| format!("{name}: {fault}")));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 /// What of a migration does more than add.
-fn faults(sql: &str, may_drop: bool) -> Vec<String> {
+fn faults(sql: &str, may_drop: bool, may_replace: &[&str]) -> Vec<String> {
     let mut made_here = BTreeSet::new();
     let mut faults = Vec::new();
     for statement in statements(sql) {
@@ -90,7 +111,7 @@ fn faults(sql: &str, may_drop: bool) -> Vec<String> {
         if let ["create", "table", table, ..] = words[..] {
             made_here.insert(table.to_owned());
         }
-        if let Some(why) = objection(&words, &made_here, may_drop) {
+        if let Some(why) = objection(&words, &made_here, may_drop, may_replace) {
             faults.push(format!("{why}: {statement}"));
         }
     }
@@ -98,13 +119,19 @@ fn faults(sql: &str, may_drop: bool) -> Vec<String> {
 }
 
 /// Why a statement may not stand in a migration. Only what is known to be harmless passes.
-fn objection(words: &[&str], made_here: &BTreeSet<String>, may_drop: bool) -> Option<&'static str> {
+fn objection(
+    words: &[&str],
+    made_here: &BTreeSet<String>,
+    may_drop: bool,
+    may_replace: &[&str],
+) -> Option<&'static str> {
     match words {
         ["create", "table" | "function", ..] => None,
         ["create", "index", ..] => None,
         // What older nodes write could break it.
         ["create", "unique", "index", _, "on", table, ..] if made_here.contains(*table) => None,
         ["create", "unique", ..] => Some("a unique index may refuse what the version before writes"),
+        ["create", "or", "replace", "function", name, ..] if may_replace.contains(name) => None,
         ["create", "or", "replace", ..] => Some("what the version before calls must stay as it is: give it a new name"),
         ["alter", "table", _, "add", "column", _, rest @ ..] => column_objection(rest),
         // Advice to the planner.
@@ -177,9 +204,26 @@ fn what_only_adds_passes() {
         "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ UPDATE heads SET head = head $$;",
         "/* RENAME */ ALTER TABLE messages ALTER COLUMN room SET (n_distinct = -0.01);",
     ] {
-        assert_eq!(faults(good, false), Vec::<String>::new());
+        assert_eq!(faults(good, false, &[]), Vec::<String>::new());
     }
-    assert!(faults("DROP FUNCTION tertulia_append;", true).is_empty());
+    assert!(faults("DROP FUNCTION tertulia_append;", true, &[]).is_empty());
+}
+
+#[test]
+fn a_function_is_made_anew_only_as_it_was() {
+    let head = |sql: &str| {
+        let from = sql.find("FUNCTION tertulia_").unwrap();
+        let head = &sql[from..from + sql[from..].find("AS $$").unwrap()];
+        head.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let all = migrations();
+    for (file, names, _) in MAY_REPLACE {
+        for name in names {
+            let makes = |sql: &str| Some(head(&sql[sql.find(&format!("FUNCTION {name}("))?..]));
+            let first = all.values().find_map(|sql| makes(sql)).unwrap();
+            assert_eq!(makes(&all[file]), Some(first), "{file} makes another {name}");
+        }
+    }
 }
 
 #[test]
@@ -207,7 +251,7 @@ fn what_does_more_is_found() {
         "DO $$ BEGIN DROP TABLE heads; END $$;",
         "PRAGMA journal_mode = DELETE;",
     ] {
-        assert!(!faults(bad, false).is_empty(), "{bad}");
+        assert!(!faults(bad, false, &["another"]).is_empty(), "{bad}");
     }
-    assert!(!faults("DELETE FROM messages;", true).is_empty());
+    assert!(!faults("DELETE FROM messages;", true, &[]).is_empty());
 }

@@ -2,17 +2,21 @@
 
 mod file;
 mod settings;
+mod vouchers;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gateway::Networks;
-use proto::RoomName;
+use proto::{PersonName, RoomName, TaskId};
+use store::Policy;
+use uuid::Uuid;
 
 pub(crate) use self::settings::{Setting, Source, Value};
+pub(crate) use self::vouchers::VoucherFlags;
 use crate::logging::LogFormat;
 use crate::otlp;
 
@@ -44,6 +48,16 @@ pub(crate) enum Command {
     Export(Box<ExportConfig>),
     /// Take in rooms that `export` wrote, numbers and all.
     Import(Box<ImportConfig>),
+    /// Run only what is done in the background (webhooks and the like), without a door for people.
+    ///
+    /// Nodes do that work as well, unless they are told --workers 0. Any number of these share it with them.
+    Worker(Box<ServeConfig>),
+    /// Look at what rooms keep, change it, and make them forget.
+    Rooms(Box<RoomsConfig>),
+    /// Look at the tasks in the background: list, show, retry or drop them.
+    Tasks(Box<TasksConfig>),
+    /// Make accounts and look after them, beside whatever nodes run.
+    Accounts(Box<AccountsConfig>),
 }
 
 impl Command {
@@ -51,18 +65,26 @@ impl Command {
     pub(crate) fn config(&self) -> &ServeConfig {
         match self {
             Self::Serve(config) | Self::Health(config) | Self::Migrate(config) | Self::Config(config) => config,
+            Self::Worker(config) => config,
             Self::Doctor(asked) => &asked.config,
             Self::Export(asked) => &asked.config,
             Self::Import(asked) => &asked.config,
+            Self::Rooms(asked) => &asked.config,
+            Self::Tasks(asked) => &asked.config,
+            Self::Accounts(asked) => &asked.config,
         }
     }
 
     fn config_mut(&mut self) -> &mut ServeConfig {
         match self {
             Self::Serve(config) | Self::Health(config) | Self::Migrate(config) | Self::Config(config) => config,
+            Self::Worker(config) => config,
             Self::Doctor(asked) => &mut asked.config,
             Self::Export(asked) => &mut asked.config,
             Self::Import(asked) => &mut asked.config,
+            Self::Rooms(asked) => &mut asked.config,
+            Self::Tasks(asked) => &mut asked.config,
+            Self::Accounts(asked) => &mut asked.config,
         }
     }
 }
@@ -93,6 +115,58 @@ pub(crate) struct ExportConfig {
     pub(crate) config: ServeConfig,
 }
 
+/// `accounts`.
+#[derive(Args)]
+pub(crate) struct AccountsConfig {
+    /// What to do.
+    #[arg(value_enum)]
+    pub(crate) action: AccountsAction,
+
+    /// Whose account.
+    #[arg(value_parser = person_name)]
+    pub(crate) name: Option<PersonName>,
+
+    /// With `add`: the account may look after the chat.
+    #[arg(long)]
+    pub(crate) admin: bool,
+
+    /// With `add`: the account is a program's, which has no password and comes by keys.
+    #[arg(long)]
+    pub(crate) bot: bool,
+
+    /// With `key`: what to call it.
+    #[arg(long, default_value = "made by a command")]
+    pub(crate) label: String,
+
+    /// With `revoke`: the session or key to end, as `sessions` names it. Default: all of them.
+    #[arg(long, value_name = "ID")]
+    pub(crate) grant: Option<Uuid>,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// What can be done about accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccountsAction {
+    /// Make an account; the password is read from standard input.
+    Add,
+    /// Show all accounts.
+    List,
+    /// Keep somebody out: all sessions and keys end, and no new one begins.
+    Disable,
+    /// Let somebody in again.
+    Enable,
+    /// Give an account the password on standard input; all its sessions and keys end.
+    Password,
+    /// Make an API key and show it, once.
+    Key,
+    /// Show what lets somebody be this account now.
+    Sessions,
+    /// End all sessions and keys of an account, or one of them.
+    Revoke,
+}
+
 /// `import`.
 #[derive(Args)]
 pub(crate) struct ImportConfig {
@@ -102,6 +176,100 @@ pub(crate) struct ImportConfig {
 
     #[command(flatten)]
     pub(crate) config: ServeConfig,
+}
+
+/// `tasks`.
+#[derive(Args)]
+pub(crate) struct TasksConfig {
+    /// What is to be done.
+    #[arg(value_enum)]
+    pub(crate) action: TasksAction,
+
+    /// The task: for show always, for retry and drop unless --dead says which.
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<TaskId>,
+
+    /// Those that are not tried any more. For retry and drop: all of them.
+    #[arg(long)]
+    pub(crate) dead: bool,
+
+    /// At most so many lines.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// `rooms`.
+#[derive(Args)]
+pub(crate) struct RoomsConfig {
+    /// What is to be done.
+    #[arg(value_enum)]
+    pub(crate) action: RoomsAction,
+
+    /// The room. For show: of all that do not keep everything if it is not given.
+    #[arg(value_parser = room_name)]
+    pub(crate) room: Option<RoomName>,
+
+    /// For set: keep messages of at most so many days, or `all`.
+    #[arg(long, value_name = "DAYS", value_parser = keep_days)]
+    pub(crate) keep_days: Option<Keep>,
+
+    /// For set: keep at most so many of the newest messages, or `all`.
+    #[arg(long, value_name = "COUNT", value_parser = keep_messages)]
+    pub(crate) keep_messages: Option<Keep>,
+
+    /// For forget: every message up to this number, whatever the room keeps.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) up_to: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) config: ServeConfig,
+}
+
+/// What can be done about what rooms keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RoomsAction {
+    /// Tell what they keep, and where a room stands.
+    Show,
+    /// Change what one keeps. Workers see to it, each minute.
+    Set,
+    /// See to it now, or forget more than that.
+    Forget,
+}
+
+/// How much is kept; `None`: all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keep(pub(crate) Option<u32>);
+
+fn keep_days(word: &str) -> Result<Keep, String> {
+    keep(word, Policy::KEEP_DAYS_MAX)
+}
+
+fn keep_messages(word: &str) -> Result<Keep, String> {
+    keep(word, Policy::KEEP_MESSAGES_MAX)
+}
+
+fn keep(word: &str, most: u32) -> Result<Keep, String> {
+    match word.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(Keep(Some(number))),
+        _ if word == "all" => Ok(Keep(None)),
+        _ => Err(format!("say a number from 1 to {most}, or all")),
+    }
+}
+
+/// What can be done about tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TasksAction {
+    /// One line for each that waits or is under way.
+    List,
+    /// All that is known of one.
+    Show,
+    /// Make it due now, as if it had never been tried.
+    Retry,
+    /// Forget it.
+    Drop,
 }
 
 /// All settings. Each command takes all of them, so that one configuration does for all.
@@ -131,6 +299,14 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_GUESTS", default_value = "on", value_parser = on_or_off, action = clap::ArgAction::Set)]
     pub(crate) guests: bool,
 
+    /// Whether people may make accounts for themselves: on or off.
+    #[arg(long, env = "TERTULIA_SIGN_UP", default_value = "on", value_parser = on_or_off, action = clap::ArgAction::Set)]
+    pub(crate) sign_up: bool,
+
+    /// Seconds that a session lives without being used.
+    #[arg(long, env = "TERTULIA_SESSION_SECONDS", default_value_t = 2_592_000, value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    pub(crate) session_seconds: u64,
+
     /// What this node is called. Default: the host name.
     #[arg(long, env = "TERTULIA_NODE_NAME")]
     pub(crate) node_name: Option<String>,
@@ -142,6 +318,10 @@ pub(crate) struct ServeConfig {
     /// Messages a second and user, four seconds' worth at once; 0: no limit.
     #[arg(long, env = "TERTULIA_SEND_RATE", default_value_t = 50)]
     pub(crate) send_rate: u32,
+
+    /// Requests of the REST API a second, for each user, and each address of those who are nobody yet; 0: no limit.
+    #[arg(long, env = "TERTULIA_REQUEST_RATE", default_value_t = 50)]
+    pub(crate) request_rate: u32,
 
     /// Connections from one address at a time; 0: no limit.
     #[arg(long, env = "TERTULIA_CONNECTIONS_PER_ADDRESS", default_value_t = 0)]
@@ -175,6 +355,9 @@ pub(crate) struct ServeConfig {
     #[arg(long, env = "TERTULIA_SECRET", hide_env_values = true)]
     pub(crate) secret: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) vouchers: VoucherFlags,
+
     /// Store connections that write, on Postgres.
     #[arg(long, env = "TERTULIA_WRITERS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) writers: u32,
@@ -182,6 +365,10 @@ pub(crate) struct ServeConfig {
     /// Store connections that read.
     #[arg(long, env = "TERTULIA_READERS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) readers: u32,
+
+    /// Tasks in the background at once (webhooks and the like); 0: none here.
+    #[arg(long, env = "TERTULIA_WORKERS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub(crate) workers: u32,
 
     /// Serve even if the store's settings let a power cut lose acknowledged messages.
     #[arg(long, env = "TERTULIA_ALLOW_WEAK_DURABILITY", value_parser = clap::builder::BoolishValueParser::new())]
@@ -224,6 +411,7 @@ impl ServeConfig {
             text.take_if(|text| text.is_empty());
         }
         self.allowed_origins.retain(|origin| !origin.is_empty());
+        self.vouchers.forget_empty();
     }
 
     /// The name of this node: as given, or the host's.
@@ -239,6 +427,10 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 
 fn room_name(name: &str) -> Result<RoomName, String> {
     RoomName::parse(name).map_err(|refusal| refusal.detail)
+}
+
+fn person_name(name: &str) -> Result<PersonName, String> {
+    PersonName::parse(name).map_err(|refusal| refusal.detail)
 }
 
 fn on_or_off(word: &str) -> Result<bool, String> {
@@ -282,6 +474,12 @@ pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, clap::
         None => Vec::new(),
     };
     let mut command = Program::from_arg_matches(&matches)?.command;
+    if let Command::Accounts(asked) = &command
+        && (asked.action == AccountsAction::List) != asked.name.is_none()
+    {
+        let sentence = "say whose account it is, except to `list` all";
+        return Err(Program::command().error(ErrorKind::MissingRequiredArgument, sentence));
+    }
     command.config_mut().forget_empty();
     Ok(Asked { command, settings })
 }

@@ -16,12 +16,17 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Libraries that would log what people say, and the tokens by which they are let in: none of them says more than this.
+const DISCREET: [&str; 1] = ["tungstenite=debug"];
+
 /// Starts logging. A filter that cannot be read is said, and `info` taken instead.
 pub(crate) fn start(format: LogFormat, filter: &str) {
     let (filter, complaint) = match EnvFilter::try_new(filter) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
+    let discreet = DISCREET.iter().filter_map(|directive| directive.parse().ok());
+    let filter = discreet.fold(filter, EnvFilter::add_directive);
     let is_terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if format == LogFormat::Human || (format == LogFormat::Auto && is_terminal) {

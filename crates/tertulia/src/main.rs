@@ -3,6 +3,7 @@
 //! This crate is the threshold: it reads the configuration, opens what the two URLs name, puts the rooms of the house
 //! behind each other, and sees everybody out. It is the only place that names concrete types.
 
+mod background;
 mod commands;
 mod config;
 mod limits;
@@ -14,6 +15,8 @@ mod open;
 mod otlp;
 mod runtime;
 mod signals;
+mod vouchers;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let serves = matches!(asked.command, Command::Serve(_));
+    let serves = matches!(asked.command, Command::Serve(_) | Command::Worker(_));
     start_logging(&asked);
     match run(asked) {
         Ok(code) => code,
@@ -55,9 +58,14 @@ fn start_logging(Asked { command, settings }: &Asked) {
     let config = command.config();
     let is_default = settings.iter().any(|setting| setting.key == "log" && matches!(setting.source, Source::Default));
     match command {
-        Command::Serve(_) => logging::start(config.log_format, &config.log),
+        Command::Serve(_) | Command::Worker(_) => logging::start(config.log_format, &config.log),
         Command::Doctor(_) | Command::Config(_) | Command::Health(_) => {}
-        Command::Migrate(_) | Command::Export(_) | Command::Import(_) => {
+        Command::Migrate(_)
+        | Command::Export(_)
+        | Command::Import(_)
+        | Command::Rooms(_)
+        | Command::Tasks(_)
+        | Command::Accounts(_) => {
             let format = if config.log_format == LogFormat::Auto { LogFormat::Human } else { config.log_format };
             logging::start(format, if is_default { "warn" } else { &config.log });
         }
@@ -91,6 +99,10 @@ async fn carry_out(Asked { command, settings }: Asked) -> Result<ExitCode, Start
         Command::Config(config) => commands::config::run(&config, &settings)?,
         Command::Export(asked) => commands::export::run(&asked).await?,
         Command::Import(asked) => commands::import::run(&asked).await?,
+        Command::Worker(config) => worker::work(*config).await?,
+        Command::Rooms(asked) => commands::rooms::run(&asked).await?,
+        Command::Tasks(asked) => commands::tasks::run(&asked).await?,
+        Command::Accounts(asked) => commands::accounts::run(&asked).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use bus::BusMetrics;
 use gateway::GatewayMetrics;
 use hub::HubMetrics;
+use people::PeopleMetrics;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, IntGaugeVec, Opts, Registry};
 use roomlog::RoomLogMetrics;
@@ -10,6 +11,7 @@ use store::StoreMetrics;
 use tokio::runtime::Handle;
 use trace::TraceMetrics;
 
+use crate::background::BackgroundMetrics;
 use crate::runtime::RuntimeCollector;
 
 #[cfg(test)]
@@ -22,7 +24,9 @@ pub(crate) struct Metrics {
     pub(crate) bus: BusMetrics,
     pub(crate) room_log: RoomLogMetrics,
     pub(crate) hub: HubMetrics,
+    pub(crate) people: PeopleMetrics,
     pub(crate) gateway: GatewayMetrics,
+    pub(crate) tasks: BackgroundMetrics,
     pub(crate) traces: TraceMetrics,
 }
 
@@ -35,10 +39,27 @@ impl Metrics {
             bus: BusMetrics::register(&registry)?,
             room_log: RoomLogMetrics::register(&registry)?,
             hub: HubMetrics::register(&registry)?,
+            people: PeopleMetrics::register(&registry)?,
             gateway: GatewayMetrics::register(&registry)?,
+            tasks: BackgroundMetrics::register(&registry)?,
             traces: TraceMetrics::register(&registry)?,
             registry,
         })
+    }
+}
+
+/// Those of a process that only works in the background.
+pub(crate) struct WorkerMetrics {
+    pub(crate) registry: Registry,
+    pub(crate) store: StoreMetrics,
+    pub(crate) tasks: BackgroundMetrics,
+}
+
+impl WorkerMetrics {
+    pub(crate) fn of_worker(name: &str) -> Result<Self, Error> {
+        let registry = Registry::new();
+        about_the_process(&registry, name)?;
+        Ok(Self { store: StoreMetrics::register(&registry)?, tasks: BackgroundMetrics::register(&registry)?, registry })
     }
 }
 

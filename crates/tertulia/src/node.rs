@@ -7,19 +7,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusError};
-use gateway::{Gateway, GatewayConfig};
+use gateway::{Background, Gateway, GatewayConfig};
 use hub::{Hub, HubConfig};
-use people::Tokens;
-use proto::RoomName;
+use people::{People, PeopleConfig};
+use proto::{Refusal, RoomName, TaskId};
 use roomlog::{LaneConfig, RoomLog};
-use store::{Store, StoreError, StoreView};
+use store::{Keeper, StoreError, StoreView};
+use tasks::Workers;
+use webhooks::Hooks;
 
+use crate::background;
 use crate::config::ServeConfig;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::otlp::{self, Export};
 use crate::signals::{Leave, Signals};
+use crate::vouchers;
 
 /// Why a node could not start, or an errand could not be run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,10 @@ pub(crate) enum StartError {
     Weak(String),
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: {0}")]
     Traces(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("JWTs cannot be checked so: {0}")]
+    Jwt(#[from] people::JwtError),
+    #[error("{0}")]
+    Outgoing(String),
     #[error("metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("{0}")]
@@ -52,8 +60,26 @@ pub(crate) enum StartError {
     Write { name: PathBuf, error: io::Error },
     #[error("{} cannot be read: {error}", .name.display())]
     Read { name: PathBuf, error: io::Error },
+    #[error("{}", .0.detail)]
+    Refused(#[from] Refusal),
     #[error("there is no room {0} here")]
     NoSuchRoom(RoomName),
+    #[error("which room? Give its name")]
+    WhichRoom,
+    #[error("keep what? Give --keep-days or --keep-messages: a number, or all")]
+    KeepWhat,
+    #[error("{0} keeps everything: give --up-to, or say what it keeps by `tertulia rooms set`")]
+    KeepsAll(RoomName),
+    #[error("a worker that does nothing: give --workers more than 0")]
+    Idle,
+    #[error(
+        "which task? Give its id, as `tertulia tasks list` tells it, or --dead for all that are not tried any more"
+    )]
+    WhichTask,
+    #[error("there is no task {0}: it is done, or never was")]
+    NoSuchTask(TaskId),
+    #[error("task {0} was left as it is: there is none, or it is under way, or another with its key waits")]
+    TaskNotChanged(TaskId),
     #[error("{} {why}", .name.display())]
     NotAnExport { name: PathBuf, why: String },
     #[error("{}, line {line}: {why}; what came before it is kept", .name.display())]
@@ -93,10 +119,12 @@ pub(crate) async fn serve(config: ServeConfig) -> Result<(), StartError> {
 /// The rooms of the house, each behind the other.
 struct Running {
     gateway: Gateway,
+    people: People,
     room_log: Arc<RoomLog>,
     hub: Hub,
     bus: Arc<dyn Bus>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Keeper>,
+    workers: Workers,
     traces: Option<Export>,
 }
 
@@ -104,12 +132,21 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let metrics = Metrics::of_node(&config.node_name())?;
     let (tracer, traces) = otlp::start(config, metrics.traces)?;
     let store = open::store(config, metrics.store).await?;
-    let (bus, events) = open::bus(config, metrics.bus)?;
+    let open::Carrier { bus, commons, events } = open::bus(config, metrics.bus)?;
     let view = Arc::new(StoreView::new(store.epoch().await?));
     let secret = match &config.secret {
         Some(secret) => secret.clone(),
         None => store.secret(&fresh_secret()).await?,
     };
+    let client = vouchers::client(&config.vouchers)?;
+    let people_config = PeopleConfig {
+        guests: config.guests,
+        sign_up: config.sign_up,
+        session: Duration::from_secs(config.session_seconds),
+        voucher: vouchers::vouchers(&config.vouchers, &client)?,
+        ..PeopleConfig::new(secret.as_str())
+    };
+    let people = People::start(people_config, store.clone(), commons, metrics.people);
     let lanes = LaneConfig { tracer: tracer.clone(), ..LaneConfig::default() };
     let room_log = Arc::new(RoomLog::start(store.clone(), bus.clone(), view.clone(), &lanes, metrics.room_log));
     let reads_max = (config.readers as usize / 2).max(1); // the other half stays free for what the node itself must know
@@ -117,9 +154,9 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let hub = Hub::start(store.clone(), bus.clone(), events, view, hub_config, metrics.hub);
     let gateway_config = GatewayConfig {
         node_name: config.node_name(),
-        guests: config.guests,
         allowed_origins: config.allowed_origins.clone(),
         send_rate: config.send_rate,
+        request_rate: config.request_rate,
         sockets: limits::sockets(config),
         connections_per_address: config.connections_per_address,
         connect_rate: config.connect_rate,
@@ -130,10 +167,12 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         tracer,
         ..GatewayConfig::default()
     };
-    let tokens = Tokens::new(&secret);
+    let workers = background::start(config, &store, &client, metrics.tasks)?;
+    let background = Background { hooks: Hooks::new(store.clone(), client), chores: store.clone() };
     let Metrics { gateway: metrics, registry, .. } = metrics;
-    let gateway = Gateway::new(hub.clone(), room_log.clone(), tokens, gateway_config, metrics, registry);
-    Ok(Running { gateway, room_log, hub, bus, store, traces })
+    let gateway =
+        Gateway::new(hub.clone(), room_log.clone(), people.clone(), background, gateway_config, metrics, registry);
+    Ok(Running { gateway, people, room_log, hub, bus, store, workers, traces })
 }
 
 impl Running {
@@ -142,8 +181,10 @@ impl Running {
         let deadline = Instant::now() + within;
         // A tenth, at most a second, is kept for what comes after the goodbyes.
         let reserve = Duration::from_secs(1).min(within / 10);
-        self.gateway.drain(how == Leave::Announced, within.saturating_sub(reserve)).await;
+        let within = within.saturating_sub(reserve);
+        tokio::join!(self.gateway.drain(how == Leave::Announced, within), self.workers.close(within));
         let close = async {
+            self.people.close().await;
             self.room_log.close().await;
             self.bus.close().await;
             self.hub.close().await;

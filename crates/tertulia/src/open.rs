@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::{Bus, BusEvent, BusMetrics, LocalBus, RedisBus, RedisConfig};
+use bus::{Bus, BusEvent, BusMetrics, Commons, LocalBus, LocalQueue, Queue, RedisBus, RedisConfig, RedisQueue};
 use prometheus::Registry;
 use store::{
-    Archive, Durability, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError, StoreMetrics,
+    Durability, Keeper, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Step, StoreError, StoreMetrics,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
@@ -84,8 +84,8 @@ pub(crate) fn sqlite_config(config: &ServeConfig) -> SqliteConfig {
 }
 
 /// Opens the store, once it can be reached, and sees that its settings keep what we promise.
-pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Archive>, StartError> {
-    let store = opened(config, &metrics, false).await?;
+pub(crate) async fn store(config: &ServeConfig, metrics: StoreMetrics) -> Result<Arc<dyn Keeper>, StartError> {
+    let store = opened(config, &metrics, Use::Serve).await?;
     let durability = store.durability().await?;
     metrics.show_durability(&durability);
     for (setting, value) in &durability.settings {
@@ -107,24 +107,35 @@ fn sentences(durability: &Durability) -> String {
 }
 
 /// Opens the store only to read from it. Nothing is migrated, and a node may be using it.
-pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Archive>, StartError> {
-    opened(config, &StoreMetrics::register(&Registry::new())?, true).await
+pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Keeper>, StartError> {
+    opened(config, &StoreMetrics::register(&Registry::new())?, Use::Read).await
 }
 
-async fn opened(
-    config: &ServeConfig,
-    metrics: &StoreMetrics,
-    reads_only: bool,
-) -> Result<Arc<dyn Archive>, StartError> {
+/// Opens the store for its accounts, beside whatever node uses it.
+pub(crate) async fn accounts(config: &ServeConfig) -> Result<Arc<dyn Keeper>, StartError> {
+    opened(config, &StoreMetrics::register(&Registry::new())?, Use::Accounts).await
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Serve,
+    Read,
+    Accounts,
+}
+
+async fn opened(config: &ServeConfig, metrics: &StoreMetrics, to: Use) -> Result<Arc<dyn Keeper>, StartError> {
     let place = Place::of(config);
     let open = async || {
-        let store: Arc<dyn Archive> = match &place {
+        let reads_only = to == Use::Read;
+        let store: Arc<dyn Keeper> = match &place {
             Place::Postgres(url) => {
                 let settings = PostgresConfig { reads_only, ..postgres_config(config) };
                 Arc::new(PostgresStore::open(url, settings, metrics.clone()).await?)
             }
             Place::Sqlite(path) => {
-                let settings = SqliteConfig { reads_only, ..sqlite_config(config) };
+                let beside = to == Use::Accounts;
+                let settings = SqliteConfig { reads_only, beside, ..sqlite_config(config) };
                 Arc::new(SqliteStore::open(path, settings, metrics.clone()).await?)
             }
         };
@@ -157,11 +168,25 @@ pub(crate) async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreEr
     }
 }
 
+/// One bus, by what it does.
+pub(crate) struct Carrier {
+    /// Carries what rooms say.
+    pub(crate) bus: Arc<dyn Bus>,
+    /// Holds what nodes have in common for a short time.
+    pub(crate) commons: Arc<dyn Commons>,
+    /// What the hub must hear of.
+    pub(crate) events: mpsc::Receiver<BusEvent>,
+}
+
+impl Carrier {
+    fn new((bus, events): (impl Bus + Commons, mpsc::Receiver<BusEvent>)) -> Self {
+        let bus = Arc::new(bus);
+        Self { bus: bus.clone(), commons: bus, events }
+    }
+}
+
 /// Starts the bus. A Redis that is away is no error: the node starts degraded.
-pub(crate) fn bus(
-    config: &ServeConfig,
-    metrics: BusMetrics,
-) -> Result<(Arc<dyn Bus>, mpsc::Receiver<BusEvent>), StartError> {
+pub(crate) fn bus(config: &ServeConfig, metrics: BusMetrics) -> Result<Carrier, StartError> {
     if Place::of(config).is_shared() != config.redis_url.is_some() {
         tracing::warn!(
             "Postgres and Redis belong together: without Redis nodes on one Postgres hear each other only after seconds, and \
@@ -169,11 +194,17 @@ pub(crate) fn bus(
         );
     }
     let Some(url) = &config.redis_url else {
-        let (bus, events) = LocalBus::with_metrics(LOCAL_EVENTS, metrics);
-        return Ok((Arc::new(bus), events));
+        return Ok(Carrier::new(LocalBus::with_metrics(LOCAL_EVENTS, metrics)));
     };
-    let (bus, events) = RedisBus::start(redis_config(config, url), metrics)?;
-    Ok((Arc::new(bus), events))
+    Ok(Carrier::new(RedisBus::start(redis_config(config, url), metrics)?))
+}
+
+/// Starts the queue of due tasks: beside the bus, or within the process.
+pub(crate) fn queue(config: &ServeConfig) -> Result<Arc<dyn Queue>, StartError> {
+    Ok(match &config.redis_url {
+        Some(url) if config.workers > 0 => Arc::new(RedisQueue::start(&redis_config(config, url))?),
+        _ => Arc::new(LocalQueue::default()),
+    })
 }
 
 pub(crate) fn redis_config(config: &ServeConfig, url: &str) -> RedisConfig {

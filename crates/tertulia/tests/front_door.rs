@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::client::Client;
 use testkit::cluster::Cluster;
+use testkit::errand::SECRET;
 use testkit::haproxy::HaProxy;
 use testkit::node::{Node, NodeOptions, raw_http};
 use testkit::patience;
@@ -189,4 +190,19 @@ async fn a_socket_that_is_asked_now_and_then_stays_and_a_silent_one_goes() {
     }
     let gone = tokio::time::timeout(PATIENCE, gone).await.expect("the silent one goes");
     assert_eq!(gone.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_end_of_an_incoming_webhooks_address_is_not_logged() {
+    let mut cluster = Cluster::of(PROGRAM, 1).await;
+    let proxy = HaProxy::before(&cluster.addresses()).await;
+    cluster.nodes[0].kill();
+    let path = format!("/api/v1/hooks/17/{SECRET}?token={SECRET}");
+    let request = format!("POST {path} HTTP/1.1\r\nHost: chat\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    // What goes wrong is logged: here that there is no node.
+    let logged = patience(PATIENCE, async || {
+        raw_http(proxy.address(), request.as_bytes()).await;
+        proxy.log().contains("POST /api/v1/hooks/17/***").then_some(())
+    });
+    assert!(logged.await.is_some() && !proxy.log().contains(SECRET), "{}", proxy.log());
 }

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::cluster::Cluster;
 use testkit::node::{Node, NodeOptions};
 use testkit::patience;
 use testkit::socketio::{SocketIo, request, request_with};
@@ -194,71 +193,6 @@ async fn nothing_is_missed_or_told_twice_while_messages_pour_in() {
         let wanted: Vec<(u64, String)> = (offset + 1..=total).map(|number| (number, format!("m{number}"))).collect();
         assert_eq!(heard, wanted);
     }
-}
-
-/// Guards the official chat's people: counted in the whole cluster, greeted and missed by the others.
-#[tokio::test]
-async fn people_are_counted_in_the_whole_cluster() {
-    let cluster = Cluster::of(PROGRAM, 2).await;
-    let connect = async |node: usize| SocketIo::connect(cluster.nodes[node].address(), json!({})).await;
-    let (mut ana, mut ben, mut stranger) = (connect(0).await, connect(1).await, connect(1).await);
-    ana.emit(&json!(["add user", "Ana"])).await;
-    assert_eq!(ana.expect("login").await, [json!({"numUsers": 1})]);
-    ben.emit(&json!(["add user", "Ben"])).await;
-    assert_eq!(ben.expect("login").await, [json!({"numUsers": 2})]);
-    assert_eq!(ana.expect("user joined").await, [json!({"username": "Ben", "numUsers": 2})]);
-    ben.emit(&json!(["typing"])).await;
-    assert_eq!(ana.expect("typing").await, [json!({"username": "Ben"})]);
-    ben.emit(&json!(["stop typing"])).await;
-    assert_eq!(ana.expect("stop typing").await, [json!({"username": "Ben"})]);
-    ben.emit(&json!(["new message", "hi"])).await;
-    assert_eq!(ana.expect("new message").await, [json!({"username": "Ben", "message": "hi"})]);
-    stranger.emit(&json!(["message", {"user": "Eve", "msg": "ho"}])).await;
-    assert_eq!(stranger.expect("message").await, [json!("hi")]);
-    assert_eq!(stranger.expect("message").await, [json!({"user": "Eve", "msg": "ho"})]);
-    assert_eq!(ana.expect("new message").await, [json!({"username": "Eve", "message": "ho"})]);
-    let told = ben.names_so_far().await;
-    assert_eq!(told.iter().filter(|name| *name == "new message").count(), 1, "its own is not told: {told:?}");
-    ben.say("41").await;
-    let gone = tokio::time::timeout(Duration::from_secs(3), ana.expect("user left"));
-    assert_eq!(gone.await.unwrap(), [json!({"username": "Ben", "numUsers": 1})]);
-}
-
-/// Guards polling, the way over to a WebSocket and the bound that is told.
-#[tokio::test]
-async fn polling_carries_the_same_and_goes_over_to_a_websocket() {
-    let node = node().await;
-    let text = "x".repeat(9_000);
-    fill(&node, "general", (1..=30).map(|_| text.clone())).await;
-    for upgrade in [false, true] {
-        let mut client = SocketIo::polling(node.address(), json!({"serverOffset": 0})).await;
-        if upgrade {
-            client.upgrade().await;
-        }
-        assert_eq!(client.ask(&json!(["chat message", format!("end {upgrade}")])).await, "30[]");
-        let heard = client.heard_until(&format!("end {upgrade}")).await;
-        assert!(heard.iter().map(|(offset, _)| *offset).eq(1..=if upgrade { 32 } else { 31 }), "{}", heard.len());
-    }
-    let client = SocketIo::polling(node.address(), json!({})).await;
-    assert_eq!(client.post(&format!("42[\"message\",\"{}\"]", "x".repeat(70_000))).await, Some(413));
-}
-
-/// Guards polls from the bound on the life of HTTP connections: an answer that is waited for is waited for.
-#[tokio::test]
-async fn a_poll_outlives_the_connections_time() {
-    let options = NodeOptions::alone(PROGRAM).with("TERTULIA_HTTP_SECONDS", 1);
-    let node = Node::start(options).await;
-    let mut client = SocketIo::polling(node.address(), json!({"serverOffset": 0})).await;
-    client.ask(&json!(["chat message", "first"])).await;
-    client.heard_until("first").await;
-    let mut ana = reader(&node, 1).await;
-    let later = async {
-        // Longer than a connection lives that only finishes its answer.
-        tokio::time::sleep(Duration::from_secs(8)).await;
-        ana.ask(&json!(["chat message", "second"])).await;
-    };
-    let (heard, ()) = tokio::join!(client.heard_until("second"), later);
-    assert_eq!(heard, [(2, "second".into())]);
 }
 
 /// Guards the node from what no client writes: that session ends, by its transport, and no other.

@@ -20,14 +20,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Where the pages of another origin are; nodes are told to let them in.
-fn pages() -> String {
-    format!("http://127.0.0.1:{}", free_port())
+/// Where pages of two other origins are; nodes are told to let them in.
+struct Pages([String; 2]);
+
+impl Pages {
+    fn somewhere() -> Self {
+        Self([0, 1].map(|_| format!("http://127.0.0.1:{}", free_port())))
+    }
 }
 
-async fn cluster_open_to(pages: &str) -> Cluster {
+async fn cluster_open_to(pages: &Pages, count: usize) -> Cluster {
     let database = Postgres::shared().database();
-    Cluster::with(3, |number| options(PROGRAM, number, &database).with("TERTULIA_ALLOWED_ORIGINS", pages)).await
+    let pages = pages.0.join(",");
+    Cluster::with(count, |number| options(PROGRAM, number, &database).with("TERTULIA_ALLOWED_ORIGINS", &pages)).await
 }
 
 fn urls(cluster: &Cluster) -> String {
@@ -35,7 +40,7 @@ fn urls(cluster: &Cluster) -> String {
 }
 
 /// Runs some of the files beside this one.
-async fn node_tests(files: &[&str], environment: &[(&str, &str)]) {
+async fn node_tests(files: &[&str], pages: &Pages, environment: &[(&str, &str)]) {
     let python = root().join("target/socketio-python/bin/python");
     let folder = root().join("crates/tertulia/tests/socketio_clients");
     for tool in [&python, &folder.join("node_modules"), &root().join("examples/socketio-js/node_modules")] {
@@ -51,6 +56,7 @@ async fn node_tests(files: &[&str], environment: &[(&str, &str)]) {
         .args(files)
         .current_dir(folder)
         .env("TERTULIA_PYTHON", python)
+        .envs(["TERTULIA_PAGES", "TERTULIA_OTHER_PAGES"].into_iter().zip(&pages.0))
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -70,32 +76,52 @@ const CONTRACT: [&str; 6] = [
     "heartbeat.test.mjs",
 ];
 
+/// Takes its time, and so has nodes of its own.
+const HISTORY: &str = "history.test.mjs";
+
 #[tokio::test]
 async fn what_the_tests_expect_socket_io_s_own_server_does() {
-    let pages = pages();
-    node_tests(&CONTRACT, &[("TERTULIA_URLS", "socket.io"), ("TERTULIA_PAGES", &pages)]).await;
+    let pages = Pages::somewhere();
+    let files: Vec<&str> = CONTRACT.into_iter().chain([HISTORY]).collect();
+    node_tests(&files, &pages, &[("TERTULIA_URLS", "socket.io")]).await;
 }
 
 #[tokio::test]
 async fn unchanged_clients_are_at_home_on_three_nodes() {
-    let pages = pages();
-    let cluster = cluster_open_to(&pages).await;
+    let pages = Pages::somewhere();
+    let cluster = cluster_open_to(&pages, 3).await;
     let files: Vec<&str> = CONTRACT.into_iter().chain(["examples.test.mjs"]).collect();
-    node_tests(&files, &[("TERTULIA_URLS", &urls(&cluster)), ("TERTULIA_PAGES", &pages)]).await;
+    node_tests(&files, &pages, &[("TERTULIA_URLS", &urls(&cluster))]).await;
 }
 
 #[tokio::test]
-async fn all_kinds_of_clients_return_when_nodes_go() {
-    let pages = pages();
-    let cluster = cluster_open_to(&pages).await;
+async fn a_long_history_reaches_slow_clients_whole() {
+    let pages = Pages::somewhere();
+    let cluster = cluster_open_to(&pages, 3).await;
+    node_tests(&[HISTORY], &pages, &[("TERTULIA_URLS", &urls(&cluster))]).await;
+}
+
+/// Runs a file behind the front door of some nodes, which it may end.
+async fn behind_the_door(nodes: usize, file: &str) {
+    let pages = Pages::somewhere();
+    let cluster = cluster_open_to(&pages, nodes).await;
     let proxy = HaProxy::before(&cluster.addresses()).await;
     let nodes: Vec<String> = cluster.nodes.iter().map(|node| node.pid().expect("it runs").to_string()).collect();
     let environment = [
         ("TERTULIA_URLS", urls(&cluster)),
-        ("TERTULIA_PAGES", pages),
         ("TERTULIA_DOOR", format!("http://localhost:{}", proxy.address().port())),
         ("TERTULIA_PIDS", nodes.join(",")),
     ];
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    node_tests(&["cluster.test.mjs"], &environment).await;
+    node_tests(&[file], &pages, &environment).await;
+}
+
+#[tokio::test]
+async fn all_kinds_of_clients_return_when_nodes_go() {
+    behind_the_door(3, "cluster.test.mjs").await;
+}
+
+#[tokio::test]
+async fn clients_that_poll_return_when_a_node_leaves() {
+    behind_the_door(2, "drain.test.mjs").await;
 }

@@ -1,6 +1,7 @@
 //! A program run to its end, as somebody at a terminal would.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -21,14 +22,32 @@ pub struct Errand {
 /// # Panics
 /// When it cannot be started.
 pub fn run<A: AsRef<OsStr>>(program: impl AsRef<Path>, args: &[A], environment: &[(&str, &str)]) -> Errand {
-    let output = Command::new("timeout")
+    run_with(program, args, environment, "")
+}
+
+/// The same, with something on standard input.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_with<A: AsRef<OsStr>>(
+    program: impl AsRef<Path>,
+    args: &[A],
+    environment: &[(&str, &str)],
+    input: &str,
+) -> Errand {
+    let mut child = Command::new("timeout")
         .arg("60")
         .arg(program.as_ref())
         .args(args)
         .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("there is a `timeout`");
+    // Whoever does not read it may have left already.
+    _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("its end");
     Errand {
         code: output.status.code(),
         said: String::from_utf8_lossy(&output.stdout).into_owned(),

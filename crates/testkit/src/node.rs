@@ -28,7 +28,7 @@ pub struct NodeOptions {
 impl NodeOptions {
     /// A node alone: SQLite in a folder of its own, in-process bus, no limit on sends.
     pub fn alone(program: impl Into<PathBuf>) -> Self {
-        let environment = vec!["TERTULIA_SEND_RATE=0".into()];
+        let environment = vec!["TERTULIA_SEND_RATE=0".into(), "TERTULIA_REQUEST_RATE=0".into()];
         Self { program: program.into(), environment, flags: Vec::new(), open_files: None }
     }
 

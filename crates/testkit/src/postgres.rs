@@ -114,8 +114,8 @@ impl Postgres {
     /// Kills it on the spot, as a power cut would.
     pub fn kill(&mut self) {
         if let Some(daemon) = self.daemon.take() {
-            daemon.signal_family("KILL");
-            daemon.end_by("KILL");
+            // A child that lived on would keep the server's memory from the next one.
+            daemon.kill_family();
         }
     }
 

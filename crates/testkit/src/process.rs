@@ -70,6 +70,17 @@ impl Daemon {
         signal(name, &[self.pid]);
     }
 
+    /// Kills the program and all its children, and waits until none of them runs any more.
+    ///
+    /// Its clock is stopped first: a child born between the look and the signal would live on.
+    pub fn kill_family(self) {
+        self.signal("STOP");
+        is_so(|| !matches!(state(self.pid), Some('R' | 'S' | 'D')));
+        let family = self.family();
+        signal("KILL", &family);
+        is_so(|| family.iter().all(|id| matches!(state(*id), None | Some('Z' | 'X'))));
+    }
+
     /// Sends a signal to the program and all its children.
     pub fn signal_family(&self, name: &str) {
         signal(name, &self.family());
@@ -112,6 +123,22 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.let_go();
+    }
+}
+
+/// The letter that the system has for what a process does; `None` if there is none of that id.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Waits a little, for what the system does soon.
+fn is_so(mut so: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
 

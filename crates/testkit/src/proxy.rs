@@ -33,6 +33,8 @@ struct Weather {
     refuse: bool,
     delay: Duration,
     bytes_per_second: Option<usize>,
+    /// Whether all is swallowed, both ways.
+    dead: bool,
     /// Which way is swallowed, and only on connections whose client has said these bytes.
     swallow: Option<(Way, Vec<u8>)>,
 }
@@ -98,6 +100,11 @@ impl Proxy {
         self.weather.send_modify(|weather| weather.bytes_per_second = Some(bytes_per_second.max(1)));
     }
 
+    /// Connections stay open, and nothing arrives any more: no byte, and no word of an end.
+    pub fn die(&self) {
+        self.weather.send_modify(|weather| weather.dead = true);
+    }
+
     /// Connections stay open, and bytes going this way vanish.
     pub fn swallow(&self, way: Way) {
         self.swallow_where(way, b"");
@@ -153,7 +160,10 @@ async fn carry(
             }
             let now = weather.borrow().clone();
             let swallowed = now.swallow.is_some_and(|(swallowed, words)| swallowed == way && has(&said.lock(), &words));
-            if !swallowed && under_way.send((Instant::now() + now.delay, chunk[..length].to_vec())).await.is_err() {
+            if !swallowed
+                && !now.dead
+                && under_way.send((Instant::now() + now.delay, chunk[..length].to_vec())).await.is_err()
+            {
                 return;
             }
         }

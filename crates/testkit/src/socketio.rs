@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// How long a client waits for what must come.
@@ -66,8 +67,27 @@ impl SocketIo {
     /// # Panics
     /// When the node does not say what the protocol wants.
     pub async fn open(stream: TcpStream, target: &str) -> Result<Self, Box<Error>> {
+        Self::open_with(stream, target, &[]).await
+    }
+
+    /// The same with more headers.
+    ///
+    /// # Errors
+    /// Whatever the node answered instead of 101.
+    ///
+    /// # Panics
+    /// When the node does not say what the protocol wants.
+    pub async fn open_with(
+        stream: TcpStream,
+        target: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Box<Error>> {
         let address = stream.peer_addr().expect("it is connected");
-        let (socket, _) = tokio_tungstenite::client_async(format!("ws://{address}{target}"), stream).await?;
+        let mut request = format!("ws://{address}{target}").into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
         let mut client = Self::new(address, Way::WebSocket(Box::new(socket)));
         client.opened().await;
         Ok(client)
@@ -97,6 +117,25 @@ impl SocketIo {
         assert!(answer.starts_with(r#"0{"sid":""#), "{answer}");
     }
 
+    /// Asks for the main namespace with an `auth`; why nobody is let in, as `data` has it.
+    ///
+    /// # Errors
+    /// The refusal.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn try_enter(&mut self, auth: &Value) -> Result<(), Value> {
+        self.say(&format!("40{auth}")).await;
+        let answer = self.expect_where("an answer to CONNECT", |packet| packet.starts_with(['0', '4'])).await;
+        match answer.strip_prefix('4') {
+            Some(refused) => {
+                let refused: Value = serde_json::from_str(refused).expect("an object");
+                Err(refused["data"].clone())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn sid(&self) -> &str {
         self.open["sid"].as_str().unwrap_or_default()
     }
@@ -106,9 +145,6 @@ impl SocketIo {
     /// # Panics
     /// When the node does not play its part.
     pub async fn upgrade(&mut self) {
-        let target = format!("ws://{}/socket.io/?EIO=4&transport=websocket&sid={}", self.address, self.sid());
-        let stream = TcpStream::connect(self.address).await.expect("the node is there");
-        let (mut socket, _) = tokio_tungstenite::client_async(target, stream).await.expect("an upgrade");
         // A client polls on meanwhile.
         let polled = async {
             let mut polled = Vec::new();
@@ -117,14 +153,23 @@ impl SocketIo {
             }
             polled
         };
-        let probed = async {
-            socket.send(Message::text("2probe")).await.expect("sent");
-            assert_eq!(socket.next().await.expect("an answer").expect("whole"), Message::text("3probe"));
-        };
-        let (polled, ()) = tokio::join!(polled, probed);
+        let (polled, mut socket) = tokio::join!(polled, self.probe());
         self.packets.extend(polled);
         socket.send(Message::text("5")).await.expect("sent");
         self.way = Way::WebSocket(Box::new(socket));
+    }
+
+    /// Goes half of that way: a WebSocket that was answered, and is not gone over to.
+    ///
+    /// # Panics
+    /// As above.
+    pub async fn probe(&self) -> WebSocketStream<TcpStream> {
+        let target = format!("ws://{}/socket.io/?EIO=4&transport=websocket&sid={}", self.address, self.sid());
+        let stream = TcpStream::connect(self.address).await.expect("the node is there");
+        let (mut socket, _) = tokio_tungstenite::client_async(target, stream).await.expect("an upgrade");
+        socket.send(Message::text("2probe")).await.expect("sent");
+        assert_eq!(socket.next().await.expect("an answer").expect("whole"), Message::text("3probe"));
+        socket
     }
 
     /// Sends one packet of the engine, whatever it is. That the node has hung up is not an error here.
@@ -141,7 +186,8 @@ impl SocketIo {
         request(self.address, "POST", &target, body).await.map(|(status, _)| status)
     }
 
-    async fn poll(&self) -> Option<Vec<String>> {
+    /// Polls once; the packets, or nothing if that is refused.
+    pub async fn poll(&self) -> Option<Vec<String>> {
         let sid = if self.open.is_null() { String::new() } else { format!("&sid={}", self.sid()) };
         let target = format!("/socket.io/?EIO=4&transport=polling{sid}");
         let (status, body) = request(self.address, "GET", &target, "").await?;
@@ -158,11 +204,16 @@ impl SocketIo {
                     Way::WebSocket(socket) => match socket.next().await {
                         Some(Ok(Message::Text(text))) => text.as_str().to_owned(),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                        _ => "1".into(),
+                        _ => {
+                            self.ended = true;
+                            continue;
+                        }
                     },
                     Way::Polling => {
-                        let packets = self.poll().await.unwrap_or_else(|| vec!["1".into()]);
-                        self.packets.extend(packets);
+                        match self.poll().await {
+                            Some(packets) => self.packets.extend(packets),
+                            None => self.ended = true,
+                        }
                         continue;
                     }
                 },
@@ -170,7 +221,11 @@ impl SocketIo {
             match packet.as_str() {
                 "2" => self.say("3").await,
                 "6" | "" => {}
-                "1" => self.ended = true,
+                "1" => {
+                    // The engine's word for closing, on which some clients do not come back: whoever looks finds it.
+                    self.waiting.push_back(packet);
+                    self.ended = true;
+                }
                 _ => return Some(packet),
             }
         }
@@ -207,6 +262,19 @@ impl SocketIo {
         let mut arguments = arguments_of(&packet);
         arguments.remove(0);
         arguments
+    }
+
+    /// Stays for as long as it takes, doing what a client does, until an event of a name comes; `false` if the session ends before.
+    pub async fn stays_until(&mut self, event: &str) -> bool {
+        while let Some(packet) = self.packet().await {
+            let packet = packet.strip_prefix('4').unwrap_or(&packet).to_owned();
+            let is_it = name_of(&packet).as_deref() == Some(event);
+            self.waiting.push_back(packet);
+            if is_it {
+                return true;
+            }
+        }
+        false
     }
 
     /// Emits an event.

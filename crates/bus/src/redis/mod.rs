@@ -12,6 +12,7 @@
 //! Names of channels and keys: [`names`]. What Redis is trusted with: nothing.
 
 mod beat;
+mod commons;
 mod config;
 mod ear;
 mod heart;
@@ -20,6 +21,7 @@ mod names;
 mod people;
 mod publisher;
 mod pulse;
+mod queue;
 mod reader;
 mod recent;
 mod survey;
@@ -37,18 +39,20 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use self::commons::Paces;
 pub use self::config::{BusError, RedisConfig};
 use self::link::Plan;
 use self::names::Names;
 use self::people::People;
 use self::publisher::Publications;
 use self::pulse::Pulse;
+pub use self::queue::RedisQueue;
 use self::recent::Writer;
 pub use self::survey::{RedisServer, survey};
 use self::voice::Voice;
 use self::wanted::Wanted;
 use crate::outlet::Outlet;
-use crate::{Bus, BusEvent, BusMetrics, Recent};
+use crate::{Bus, BusEvent, BusMetrics, Commons, Pace, Recent};
 
 /// How long queued publications may delay the end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -65,6 +69,7 @@ struct Shared {
     voice: Voice,
     people: People,
     writer: Writer,
+    paces: Paces,
     /// Whether nodes hear each other; only the ear changes it.
     up: AtomicBool,
     /// A heart-beat is wanted before its time.
@@ -101,6 +106,7 @@ impl RedisBus {
             voice: Voice::default(),
             people: People::default(),
             writer: Writer::new(config.recent_seconds),
+            paces: Paces::default(),
             up: AtomicBool::new(false),
             beat_now: Notify::new(),
         });
@@ -142,6 +148,12 @@ impl Bus for RedisBus {
         }
     }
 
+    fn forget(&self, room: &RoomName, epoch: Epoch, floor: u64) {
+        if self.shared.voice.is_up() {
+            self.shared.writer.forget(room, epoch, floor);
+        }
+    }
+
     fn subscribe(&self, room: &RoomName) {
         self.shared.wanted.want(room);
     }
@@ -175,5 +187,24 @@ impl Bus for RedisBus {
         self.stop.token().cancel();
         self.tasks.wait().await;
         self.shared.outlet.close();
+    }
+}
+
+#[async_trait]
+impl Commons for RedisBus {
+    async fn copy(&self, key: &str) -> Option<Bytes> {
+        commons::copy(&self.shared, key).await
+    }
+
+    async fn put_copy(&self, key: &str, copy: Bytes, life: Duration) {
+        commons::put(&self.shared, key, copy, life).await;
+    }
+
+    async fn remove_copy(&self, key: &str, shut: Duration) {
+        commons::remove(&self.shared, key, shut).await;
+    }
+
+    async fn take(&self, key: &str, pace: Pace) -> Result<(), Duration> {
+        if pace.every.is_zero() { Ok(()) } else { commons::take(&self.shared, key, pace).await }
     }
 }

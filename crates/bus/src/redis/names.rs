@@ -7,6 +7,10 @@
 //! tertulia:{17}:recent:lobby    hash      its recent entries
 //! tertulia:{17}:people:lobby    hash      how many people each node has in it
 //! tertulia:{0}:nodes            channel   heart-beats of all nodes
+//! tertulia:{17}:copy:grant:…    text      a copy of what the store knows, or an empty one
+//! tertulia:{17}:pace:name:…     text      when something may be done again
+//! tertulia:{tasks}:ready        sorted    ids of due tasks, by since when; and taken, by until when
+//! tertulia:{tasks}:lead         text      which node offers them
 //! ```
 //! The number of partitions and the hash are part of what nodes of different versions agree on: never change them.
 
@@ -43,8 +47,20 @@ impl Names {
         self.of("people", room)
     }
 
+    pub(super) fn tasks(&self, what: &str) -> Str {
+        format!("{}:{{tasks}}:{what}", self.prefix).into()
+    }
+
     pub(super) fn nodes(&self, partition: u32) -> Str {
         format!("{}:{{{partition}}}:nodes", self.prefix).into()
+    }
+
+    pub(super) fn copy(&self, key: &str) -> Str {
+        self.shared("copy", key)
+    }
+
+    pub(super) fn pace(&self, key: &str) -> Str {
+        self.shared("pace", key)
     }
 
     pub(super) fn read<'a>(&self, channel: &'a str) -> Option<Channel<'a>> {
@@ -58,13 +74,21 @@ impl Names {
     }
 
     fn of(&self, kind: &str, room: &RoomName) -> Str {
-        format!("{}:{{{}}}:{kind}:{room}", self.prefix, partition_of(room)).into()
+        self.shared(kind, room.as_str())
+    }
+
+    fn shared(&self, kind: &str, key: &str) -> Str {
+        format!("{}:{{{}}}:{kind}:{key}", self.prefix, partition(key)).into()
     }
 }
 
 /// By the hash that Redis itself uses: the same on every node, whatever it was built with.
 pub(super) fn partition_of(room: &RoomName) -> u32 {
-    u32::from(fred::util::redis_keyslot(room.as_str().as_bytes())) % PARTITIONS
+    partition(room.as_str())
+}
+
+fn partition(key: &str) -> u32 {
+    u32::from(fred::util::redis_keyslot(key.as_bytes())) % PARTITIONS
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use super::Shared;
 use crate::Recent;
 
 const SCRIPT: &str = include_str!("recent.lua");
+const FORGET: &str = include_str!("forget.lua");
 const NUMBERS_MAX: usize = 256;
 const BYTES_MAX: usize = 1024 * 1024;
 /// Bytes that may wait for Redis, of all rooms. Beyond it entries are not remembered, and readers go to the store.
@@ -47,7 +48,11 @@ pub(super) struct Writer {
 struct Waiting {
     rooms: HashMap<RoomName, (Epoch, Vec<Entry>)>,
     bytes: usize,
+    floors: HashMap<RoomName, (Epoch, u64)>,
 }
+
+/// Rooms whose floors may wait for Redis. Of more than that the messages stay there until they expire.
+const FLOORS_MAX: usize = 10_000;
 
 impl Writer {
     pub(super) fn new(seconds: u32) -> Self {
@@ -74,6 +79,14 @@ impl Writer {
         waiting.bytes -= forgotten;
         drop(waiting);
         self.changed.notify_one();
+    }
+
+    pub(super) fn forget(&self, room: &RoomName, epoch: Epoch, floor: u64) {
+        let mut waiting = self.waiting.lock();
+        if waiting.floors.len() < FLOORS_MAX {
+            waiting.floors.insert(room.clone(), (epoch, floor));
+            self.changed.notify_one();
+        }
     }
 
     /// The arguments of the script for one room. The key is the third.
@@ -104,7 +117,22 @@ pub(super) async fn write(shared: &Shared) {
             }
             tokio::time::sleep((began.elapsed() * REST).min(REST_MAX)).await;
         }
+        // After what was to be remembered before. One at a time: each looks through a room's recent messages.
+        for (room, (epoch, floor)) in waiting.floors {
+            let began = Instant::now();
+            if let Some(Err(error)) = shared.voice.ask(|client| forget(shared, client, &room, epoch, floor)).await {
+                tracing::debug!(%error, "Redis did not purge recent messages");
+            }
+            tokio::time::sleep((began.elapsed() * REST).min(REST_MAX)).await;
+        }
     }
+}
+
+async fn forget(shared: &Shared, client: Client, room: &RoomName, epoch: Epoch, floor: u64) -> Result<(), Error> {
+    let key = shared.names.recent(room);
+    // Seldom enough to be sent each time.
+    let arguments = vec![FORGET.into(), 1.into(), key.into(), epoch.to_string().into(), floor.to_string().into()];
+    client.custom::<Value, _>(on_key("EVAL", &arguments), arguments).await.map(|_| ())
 }
 
 /// How many of these rooms go into one pipeline.
@@ -142,7 +170,7 @@ async fn write_batch(shared: &Shared, client: Client, batch: &[(RoomName, (Epoch
 }
 
 /// fred sends a command of its caller's own to the server of the slot given here; other ways to find it are ignored.
-fn on_key(command: &'static str, arguments: &[Value]) -> CustomCommand {
+pub(super) fn on_key(command: &'static str, arguments: &[Value]) -> CustomCommand {
     let key = arguments.get(2).and_then(Value::as_bytes).unwrap_or_default();
     CustomCommand::new_static(command, ClusterHash::Custom(fred::util::redis_keyslot(key)), false)
 }

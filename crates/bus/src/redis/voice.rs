@@ -43,6 +43,24 @@ impl Voice {
         })
     }
 
+    /// Lets a connection be spoken through until it ends or is given up, and says why that was.
+    pub(super) async fn lend(&self, session: &mut Session) -> String {
+        *self.given_up.lock() = None;
+        self.current.send_replace(Some(session.client.clone()));
+        let end = loop {
+            tokio::select! {
+                end = session.ended() => break end,
+                () = self.give_up.notified() => {
+                    if let Some(cause) = self.given_up.lock().take() {
+                        break cause.as_str().to_owned();
+                    }
+                }
+            }
+        };
+        self.current.send_replace(None);
+        end
+    }
+
     /// Ends the connection of the moment, whatever it is busy with.
     pub(super) fn give_up(&self, cause: Cause) {
         *self.given_up.lock() = Some(cause);

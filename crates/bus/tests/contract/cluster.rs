@@ -1,6 +1,7 @@
 //! The same bus on a Redis Cluster of three.
 
-use bus::{BusError, RedisConfig};
+use bus::{BusError, Queue, RedisConfig, RedisQueue};
+use proto::{TaskId, Timestamp};
 use testkit::redis::{Redis, Reply};
 
 use crate::scene::{DEADLINE, Node, eventually, room, rooms};
@@ -122,4 +123,37 @@ async fn each_server_tells_about_itself() {
     assert_eq!(bus::survey(&RedisConfig::new(alone.url())).await.unwrap().len(), 1);
     servers.iter_mut().for_each(Redis::stop);
     assert!(matches!(bus::survey(&config).await, Err(BusError::Away(_))));
+}
+
+#[tokio::test]
+async fn what_nodes_hold_in_common_is_spread_over_all_shards() {
+    let servers = cluster().await;
+    let url = format!("redis-cluster://{}", servers[0].address());
+    let (north, south) = (Node::up(&url).await, Node::up(&url).await);
+    let pace = bus::Pace { burst: 1, every: DEADLINE * 10 };
+    for number in 0..60 {
+        let key = format!("grant:{number}");
+        north.commons.put_copy(&key, "one".into(), DEADLINE * 10).await;
+        assert_eq!(south.commons.copy(&key).await, Some("one".into()), "{key}");
+        assert_eq!(north.commons.take(&key, pace).await, Ok(()));
+        assert!(south.commons.take(&key, pace).await.is_err(), "{key}");
+    }
+    for server in &servers {
+        assert!(matches!(server.command(&["DBSIZE"]).await, Reply::Number(20..)));
+    }
+}
+
+/// Guards against keys in several slots, and a script that is asked of the wrong server.
+#[tokio::test]
+async fn tasks_are_handed_out_by_whichever_shard_has_their_slot() {
+    let servers = cluster().await;
+    let config = RedisConfig::new(format!("redis-cluster://{}", servers[0].address()));
+    let (one, other) = (RedisQueue::start(&config).unwrap(), RedisQueue::start(&config).unwrap());
+    let (id, since) = (TaskId(uuid::Uuid::from_u128(1)), Timestamp(1));
+    eventually("it is offered", async || one.offer(&[(id, since)]).await == Some(1)).await;
+    eventually("it is taken", async || other.take(1, DEADLINE).await == Some(vec![id])).await;
+    assert_eq!((one.leads().await, other.leads().await), (Some(true), Some(false)));
+    one.close().await;
+    assert_eq!(other.leads().await, Some(true));
+    other.close().await;
 }

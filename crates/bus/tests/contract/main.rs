@@ -7,7 +7,9 @@
 mod away;
 mod both;
 mod cluster;
+mod commons;
 mod people;
+mod queue;
 mod recent;
 mod scene;
 mod sentinel;

@@ -79,6 +79,27 @@ async fn a_room_keeps_256_numbers_and_a_mebibyte() {
 }
 
 #[tokio::test]
+async fn what_a_room_has_forgotten_is_purged_and_leaves_no_hole() {
+    let redis = Redis::start().await;
+    let [north, south] = Node::pair(&redis).await;
+    let lobby = room("lobby");
+    let entries = [(1, 1), (2, 2), (3, 3), (1, 4), (5, 5)].map(|(seq, rev)| entry(seq, rev, "a word"));
+    north.bus.remember(&lobby, EPOCH, &entries);
+    recalled(&south, &lobby, |recent| recent.numbers.len() == 5).await;
+    south.bus.forget(&lobby, Epoch(6), 5);
+    south.bus.forget(&lobby, EPOCH, 2);
+    let recent = recalled(&north, &lobby, |recent| recent.numbers[&2].is_none()).await;
+    assert_eq!(recent.above(0, 5), Some((vec![entries[2].clone(), entries[4].clone()], 5)));
+    // What it holds is counted on, and it goes on.
+    north.bus.remember(&lobby, EPOCH, &[entry(3, 6, "another word")]);
+    let recent = recalled(&south, &lobby, |recent| recent.numbers.len() == 6).await;
+    assert_eq!(recent.above(2, 6).map(|(entries, _)| entries.len()), Some(2));
+    let bytes: usize = recent.numbers.values().flatten().map(|entry| entry.frame.wire().len() + 2).sum();
+    let counted = redis.command(&["HGET", "tertulia:{54}:recent:lobby", "bytes"]).await;
+    assert_eq!(counted, Reply::Text(bytes.to_string()));
+}
+
+#[tokio::test]
 async fn what_somebody_else_wrote_there_is_not_recalled() {
     let redis = Redis::start().await;
     let node = Node::up(&redis.url()).await;

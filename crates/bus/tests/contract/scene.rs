@@ -1,9 +1,10 @@
 //! Nodes in a test: a bus each, and the events that it told.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Bus, BusEvent, BusMetrics, LocalBus, RedisBus, RedisConfig};
+use bus::{Bus, BusEvent, BusMetrics, Commons, LocalBus, RedisBus, RedisConfig};
 use bytes::Bytes;
 use prometheus::Registry;
 use proto::{Body, Entry, Envelope, Epoch, Frame, NodeId, RoomName};
@@ -28,7 +29,8 @@ pub(crate) fn entry(seq: u64, rev: u64, text: &str) -> Entry {
 
 /// One node.
 pub(crate) struct Node {
-    pub(crate) bus: Box<dyn Bus>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) commons: Arc<dyn Commons>,
     events: mpsc::Receiver<BusEvent>,
     registry: Registry,
 }
@@ -37,7 +39,8 @@ impl Node {
     pub(crate) fn local(queue_len: usize) -> Self {
         let registry = Registry::new();
         let (bus, events) = LocalBus::with_metrics(queue_len, BusMetrics::register(&registry).unwrap());
-        Self { bus: Box::new(bus), events, registry }
+        let bus = Arc::new(bus);
+        Self { bus: bus.clone(), commons: bus, events, registry }
     }
 
     pub(crate) fn at(url: &str) -> Self {
@@ -47,7 +50,8 @@ impl Node {
     pub(crate) fn with(config: RedisConfig) -> Self {
         let registry = Registry::new();
         let (bus, events) = RedisBus::start(config, BusMetrics::register(&registry).unwrap()).unwrap();
-        Self { bus: Box::new(bus), events, registry }
+        let bus = Arc::new(bus);
+        Self { bus: bus.clone(), commons: bus, events, registry }
     }
 
     /// A node that already hears the others.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use prometheus::{Encoder, TextEncoder};
+use prometheus::{Encoder, Registry, TextEncoder};
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -49,9 +49,14 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Response {
 /// All metrics, in Prometheus's text form.
 pub(crate) async fn metrics(State(node): State<Arc<Node>>) -> Result<Response, Problem> {
     node.hub.observe();
+    exposition(&node.registry)
+}
+
+/// A registry, in Prometheus's text form.
+pub(crate) fn exposition(registry: &Registry) -> Result<Response, Problem> {
     let mut body = Vec::new();
     TextEncoder::new()
-        .encode(&node.registry.gather(), &mut body)
+        .encode(&registry.gather(), &mut body)
         .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(prometheus::TEXT_FORMAT))], body).into_response())
 }

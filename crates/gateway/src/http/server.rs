@@ -19,11 +19,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use super::{health, page, strict};
-use crate::address;
 use crate::config::GatewayConfig;
 use crate::node::Node;
 use crate::places::{NoPlace, Place};
 use crate::socketio;
+use crate::{address, api};
 
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -61,6 +61,7 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .merge(api::router(&node))
         .method_not_allowed_fallback(page::not_by_this_method)
         .fallback(page::nothing_here)
         .with_state(node)

@@ -1,30 +1,67 @@
-//! `hello`: a name makes a new guest, a token brings one back.
+//! `hello`: a name makes a new guest, a token brings back whoever it stands for.
+//!
+//! Where the upgrade brought a session or a key there is nothing to say, and the welcome comes by itself. A client that says hello all
+//! the same is welcomed once more, as whom it is already: what it says there counts for nothing.
 
-use proto::{Code, PersonName, Refusal, User, UserId, to_client};
-use uuid::Uuid;
+use futures_util::FutureExt;
+use people::{Identity, Standing};
+use proto::{Code, PersonName, Refusal, Token, User, to_client};
 
+use super::{Guest, Hello, Stranger};
 use crate::node::Node;
 use crate::ws::out::Conn;
+use crate::ws::session::{After, Work};
 
-/// A guest of this name, whom nobody has met before: names are not unique, ids are.
-pub(crate) fn with_name(node: &Node, name: PersonName) -> Result<User, Refusal> {
-    if !node.config.guests {
-        return Err(Refusal::new(Code::Unauthorized, "guests are not let in here"));
-    }
-    Ok(User { id: UserId(Uuid::new_v4()), name })
+/// What a hello goes by.
+pub(super) enum By {
+    Name(PersonName),
+    Token(Token),
 }
 
-/// The guest to whom this token was given, on whatever node.
-pub(crate) fn with_token(node: &Node, token: &str) -> Result<User, Refusal> {
-    if !node.config.guests {
-        return Err(Refusal::new(Code::Unauthorized, "guests are not let in here"));
+impl By {
+    async fn identity(self, node: &Node) -> Result<Identity, Refusal> {
+        match self {
+            Self::Name(name) => node.people.guest(name).await,
+            Self::Token(token) => node.people.recognize(token.reveal()).await,
+        }
     }
-    node.tokens.check(token).ok_or_else(|| Refusal::new(Code::Unauthorized, "the token is not one of ours"))
 }
 
-pub(super) fn welcome(node: &Node, conn: &Conn, reference: Option<&str>, user: &User) {
+impl Stranger {
+    pub(super) fn on_hello(&self, reference: Option<String>, by: By) -> Work {
+        let (node, conn) = (self.node.clone(), self.conn.clone());
+        async move {
+            match by.identity(&node).await {
+                Ok(identity) => After::Known(Hello { reference }, Box::new(identity)),
+                Err(refusal) => {
+                    node.refuse(&conn, reference.as_deref(), None, &refusal);
+                    After::Nothing
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Guest {
+    /// Who was welcomed unasked may say hello once, and is told again who it is.
+    pub(super) fn on_hello(&mut self, reference: Option<&str>) -> Result<(), Refusal> {
+        if !std::mem::take(&mut self.may_greet) {
+            return Err(Refusal::new(Code::AlreadyWelcome, "hello was said before"));
+        }
+        welcome(&self.node, &self.conn, reference, &self.user, None);
+        Ok(())
+    }
+}
+
+/// Only guests are given a token: others have one, which is not ours to repeat.
+pub(super) fn welcome_as(node: &Node, conn: &Conn, reference: Option<&str>, identity: &Identity) {
+    let token = (identity.standing == Standing::Guest).then(|| node.people.guest_token(&identity.user));
+    welcome(node, conn, reference, &identity.user, token.as_deref());
+}
+
+fn welcome(node: &Node, conn: &Conn, reference: Option<&str>, user: &User, token: Option<&str>) {
     let limits =
         to_client::Limits::new(node.config.rooms_per_connection, node.config.send_rate, node.config.backlog_bytes);
-    let token = node.tokens.issue(user);
-    conn.answer(&to_client::welcome(reference, user, &token, &node.config.node_name, &limits));
+    conn.answer(&to_client::welcome(reference, user, token, &node.config.node_name, &limits));
 }

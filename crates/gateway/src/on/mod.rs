@@ -1,7 +1,7 @@
-//! What may be asked, a file each. A stranger may only say hello; everything else is asked by a guest.
+//! What may be asked, a file each. A stranger may only say hello; everything else is asked by a guest of the house.
 
 mod amend;
-pub(crate) mod hello;
+mod hello;
 mod history;
 mod join;
 mod leave;
@@ -10,22 +10,26 @@ mod typing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use hello::By;
 use hub::Seat;
+use people::Identity;
 use proto::{Code, FromClient, Refusal, Request, RoomName, User, to_client};
 
 use crate::node::Node;
+use crate::stays::Staying;
 use crate::ws::out::Conn;
 use crate::ws::session::Work;
 
-/// A connection that has not said hello.
+/// A connection of whom nothing is known.
 pub(crate) struct Stranger {
     node: Arc<Node>,
     conn: Arc<Conn>,
 }
 
-/// A connection whose hello was answered.
+/// A connection that was welcomed.
 pub(crate) struct Guest {
     node: Arc<Node>,
     conn: Arc<Conn>,
@@ -33,6 +37,15 @@ pub(crate) struct Guest {
     /// The rooms it listens to.
     pub(crate) seats: HashMap<RoomName, Seat>,
     typed_at: Option<Instant>,
+    /// Whether it was welcomed unasked, and so may still say hello.
+    may_greet: bool,
+    /// For how long it may be here, unless for good.
+    _staying: Option<Box<Staying>>,
+}
+
+/// A hello that was good, to be answered.
+pub(crate) struct Hello {
+    pub(crate) reference: Option<String>,
 }
 
 impl Stranger {
@@ -40,27 +53,18 @@ impl Stranger {
         Self { node: node.clone(), conn: conn.clone() }
     }
 
-    /// Answers; a guest if the hello was good.
-    pub(crate) fn on(&self, request: Request) -> Option<Guest> {
-        let reference = request.reference.as_deref();
-        let id = id_of(&request.ask);
-        let user = match request.ask {
-            FromClient::HelloName { name } => hello::with_name(&self.node, name),
-            FromClient::HelloToken { token } => hello::with_token(&self.node, &token),
+    /// Answers what needs no name; finding out who it is takes its time.
+    pub(crate) fn on(&self, Request { reference, ask }: Request) -> Option<Work> {
+        match ask {
+            FromClient::HelloName { name } => Some(self.on_hello(reference, By::Name(name))),
+            FromClient::HelloToken { token } => Some(self.on_hello(reference, By::Token(token))),
             FromClient::Ping => {
-                self.conn.answer(&to_client::pong(reference));
-                return None;
+                self.conn.answer(&to_client::pong(reference.as_deref()));
+                None
             }
-            _ => Err(Refusal::new(Code::HelloRequired, "say hello first")),
-        };
-        match user {
-            Ok(user) => {
-                hello::welcome(&self.node, &self.conn, reference, &user);
-                let (node, conn) = (self.node.clone(), self.conn.clone());
-                Some(Guest { node, conn, user, seats: HashMap::new(), typed_at: None })
-            }
-            Err(refusal) => {
-                self.node.refuse(&self.conn, reference, id.as_deref(), &refusal);
+            ask => {
+                let refusal = Refusal::new(Code::HelloRequired, "say hello first");
+                self.node.refuse(&self.conn, reference.as_deref(), id_of(&ask).as_deref(), &refusal);
                 None
             }
         }
@@ -68,6 +72,18 @@ impl Stranger {
 }
 
 impl Guest {
+    /// Welcomes somebody who was recognized: by their hello, which is answered, or before it could be said.
+    pub(crate) fn welcome(node: &Arc<Node>, conn: &Arc<Conn>, hello: Option<Hello>, identity: Identity) -> Self {
+        conn.is_welcome.store(true, Ordering::Relaxed);
+        let reference = hello.as_ref().and_then(|hello| hello.reference.as_deref());
+        hello::welcome_as(node, conn, reference, &identity);
+        let user = identity.user.clone();
+        let _staying = node.stays.begin(&node.people, identity, conn.clone());
+        let may_greet = hello.is_none();
+        let (node, conn) = (node.clone(), conn.clone());
+        Self { node, conn, user, seats: HashMap::new(), typed_at: None, may_greet, _staying }
+    }
+
     /// Does what is asked, now or as work that takes its time.
     pub(crate) fn on(&mut self, Request { reference, ask }: Request) -> Option<Work> {
         let (node, conn) = (self.node.clone(), self.conn.clone());
@@ -91,7 +107,7 @@ impl Guest {
                 Ok(None)
             }
             FromClient::HelloName { .. } | FromClient::HelloToken { .. } => {
-                Err(Refusal::new(Code::AlreadyWelcome, "hello was said before"))
+                self.on_hello(reference.as_deref()).map(|()| None)
             }
         };
         done.unwrap_or_else(|refusal| {

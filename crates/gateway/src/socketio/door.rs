@@ -16,16 +16,20 @@ use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use proto::FRAME_BYTES_MAX;
 use tokio::net::TcpStream;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
-use super::cors::Cors;
 use super::handshake::Values;
 use super::session::Session;
 use super::stream::Stream;
+use super::{over, poll};
+use crate::credentials::Doing;
+use crate::http::cors::Cors;
 use crate::http::page;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
 use crate::node::Node;
+use crate::recognized::recognize;
+use crate::stays::Going;
 use crate::ws::handshake;
 
 /// The path that the engine answers to.
@@ -66,7 +70,7 @@ pub(crate) async fn enter(
     };
     let mut response = if request.method() == Method::OPTIONS {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        Cors::preflight(request.headers(), &mut response);
+        Cors::preflight("GET, POST", request.headers(), &mut response);
         response
     } else {
         pass(&node, &peer, request).await.unwrap_or_else(IntoResponse::into_response)
@@ -107,9 +111,11 @@ async fn pass(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Respons
         None => None,
     };
     match (terms.transport, request.method().clone(), session) {
-        (Transport::WebSocket, Method::GET, session) => websocket(node, peer, session, request).map_err(No::Problem),
+        (Transport::WebSocket, Method::GET, session) => {
+            websocket(node, peer, session, request).await.map_err(No::Problem)
+        }
         (Transport::Polling, Method::GET, None) => open(node, peer, request).await.map_err(No::Problem),
-        (Transport::Polling, Method::GET, Some(session)) => Ok(poll(node, peer, &session, request).await),
+        (Transport::Polling, Method::GET, Some(session)) => poll(peer, &session, request).await.map_err(No::Complaint),
         (Transport::Polling, Method::POST, Some(session)) => post(node, &session, request).await.map_err(No::Problem),
         (_, _, None) => Err(No::Complaint(Complaint::Method)),
         (_, _, Some(_)) => Err(No::Complaint(Complaint::Request)),
@@ -117,13 +123,14 @@ async fn pass(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Respons
 }
 
 /// A WebSocket: a new session, or another transport for one that polls.
-fn websocket(
+async fn websocket(
     node: &Arc<Node>,
     peer: &Peer,
     session: Option<Arc<Session>>,
     mut request: Request,
 ) -> Result<Response, Problem> {
     let response = handshake::switching(&request)?;
+    let polls = session.is_some();
     let session = match session {
         Some(session) => {
             handshake::keep_place(node, peer)?;
@@ -132,16 +139,17 @@ fn websocket(
         None => {
             handshake::let_in(node)?;
             let slot = handshake::address_slot(node, peer, request.headers())?;
+            let bearer = recognize(node, request.headers(), Doing::Changing).await?;
             handshake::keep_place(node, peer)?;
-            Session::new(node, Values::of_query(request.uri()), slot)
+            Session::new(node, Values::of_query(request.uri()), bearer, slot)
         }
     };
     let mut bare = axum::http::Request::new(());
     *bare.uri_mut() = engines(request.uri());
     bare.extensions_mut().insert(session.clone());
     let (on_upgrade, place) = (hyper::upgrade::on(&mut request), peer.place.clone());
-    let (node, begin) = (node.clone(), begin(node.clone(), on_upgrade, session, place, bare));
-    node.tasks.spawn(begin);
+    let begin = begin(node.clone(), on_upgrade, session, place, bare, polls);
+    node.spawn(begin);
     Ok(response)
 }
 
@@ -151,6 +159,7 @@ async fn begin(
     session: Arc<Session>,
     place: Arc<crate::places::Place>,
     request: axum::http::Request<()>,
+    polls: bool,
 ) {
     let Ok(upgraded) = on_upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
@@ -158,34 +167,39 @@ async fn begin(
         return;
     };
     let Parts { io, read_buf, .. } = parts;
-    let stream = Stream::new(io.into_inner(), read_buf.to_vec(), session, place);
+    let (tcp, early) = (io.into_inner(), read_buf.to_vec());
+    drop(read_buf);
     // The engine goes on by itself, as long as the stream lasts.
-    let _ = Service::call(&mut node.engine.clone(), (stream, request)).await;
+    let mut engine = node.engine.clone();
+    let go_on = move |stream| drop(Service::call(&mut engine, (stream, request)));
+    if polls {
+        let of = session.clone();
+        over::walk(tcp, early, session, move |tcp, read| go_on(Stream::over(tcp, read, of, place))).await;
+    } else {
+        go_on(Stream::new(tcp, early, session, place));
+    }
 }
 
-/// The first poll of a new session.
+/// The first poll of a new session. It only reads, as far as another page could gain by it: nobody else learns the session's number.
 async fn open(node: &Arc<Node>, peer: &Peer, request: Request) -> Result<Response, Problem> {
     handshake::let_in(node)?;
     let slot = handshake::address_slot(node, peer, request.headers())?;
-    let session = Session::new(node, Values::of_query(request.uri()), slot);
+    let bearer = recognize(node, request.headers(), Doing::Reading).await?;
+    let session = Session::new(node, Values::of_query(request.uri()), bearer, slot);
     // Without its headers: the engine keeps the request for as long as the session lives.
     let mut bare = Request::new(Body::empty());
     *bare.uri_mut() = engines(request.uri());
     bare.extensions_mut().insert(session);
-    Ok(ask(node, bare).await)
+    Ok(poll::ask(node, bare).await)
 }
 
 /// A poll: waits for something to say.
-async fn poll(node: &Arc<Node>, peer: &Peer, session: &Session, mut request: Request) -> Response {
-    session.heard();
+async fn poll(peer: &Peer, session: &Session, mut request: Request) -> Result<Response, Complaint> {
     peer.polls.store(true, Ordering::Relaxed);
     *request.uri_mut() = engines(request.uri());
-    let (head, body) = ask(node, request).await.into_parts();
+    let response = poll::answer(session, request).await;
     peer.polls.store(false, Ordering::Relaxed);
-    // It is all there.
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    session.polled(&body);
-    Response::from_parts(head, Body::from(body))
+    response.ok_or(Complaint::Session)
 }
 
 /// What a client has to say, once what it said before is done.
@@ -196,21 +210,13 @@ async fn post(node: &Arc<Node>, session: &Session, mut request: Request) -> Resu
         let refused = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a request may bring 65536 bytes");
         return Err(refused.with(header::CONNECTION, HeaderValue::from_static("close")));
     }
-    session.until(|| session.may_read() || session.is_draining() || session.ending().is_some()).await;
+    session.until(|| session.may_read() || session.going() != Going::No || session.ending().is_some()).await;
     if !session.may_read() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the session has ended")
             .with(header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
     *request.uri_mut() = engines(request.uri());
-    Ok(ask(node, request).await)
-}
-
-/// Asks the engine.
-async fn ask(node: &Node, request: Request) -> Response {
-    match node.engine.clone().oneshot(request).await {
-        Ok(response) => response.map(Body::new),
-        Err(never) => match never {},
-    }
+    Ok(poll::ask(node, request).await)
 }
 
 /// The same query at the path that the engine answers to.

@@ -2,24 +2,25 @@
 
 use axum::extract::Query;
 use axum::http::Uri;
-use proto::{Code, PersonName, Refusal, RoomName, User, UserId};
+use people::{Identity, derived};
+use proto::{Code, PersonName, Refusal, RoomName, Token, User, UserId};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
-use crate::node::Node;
-use crate::on::hello;
+use super::session::Session;
 
 /// Where people are who name no room.
 const ROOM: &str = "general";
 /// What people are called who give no name.
 const NAME: &str = "anonymous";
+/// How tokens of guests begin.
+const GUESTS: &str = "g1.";
 /// The highest offset that every client can hold.
 const OFFSET_MAX: u64 = 1 << 53;
 
 /// The values that mean something here. Each may be missing, and anything may be in it.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Values {
     username: Value,
@@ -30,9 +31,8 @@ pub(super) struct Values {
 }
 
 /// Who somebody is, where, and up to where they have heard.
-#[derive(Debug)]
 pub(super) struct Known {
-    pub(super) user: User,
+    pub(super) identity: Identity,
     pub(super) room: RoomName,
     pub(super) offset: Option<u64>,
 }
@@ -48,6 +48,10 @@ impl Values {
             Some(values) => values.map_err(|_| Refusal::field("auth", "an object"))?,
             None => Self::default(),
         };
+        if is_absent(&values.token) && text(&query.token, "token")?.is_some_and(|token| !token.starts_with(GUESTS)) {
+            let detail = "only a guest's token may be in an address; give this one in `auth` or as a bearer token";
+            return Err(Refusal::new(Code::Unauthorized, detail));
+        }
         for (value, other) in [
             (&mut values.username, &query.username),
             (&mut values.token, &query.token),
@@ -61,14 +65,22 @@ impl Values {
         Ok(values)
     }
 
-    /// Who that is: the guest of a token, or a new one.
-    pub(super) fn known(&self, node: &Node) -> Result<Known, Refusal> {
-        let user = match text(&self.token, "token")? {
-            Some(token) => hello::with_token(node, token)?,
-            None => hello::with_name(node, PersonName::parse(text(&self.username, "username")?.unwrap_or(NAME))?)?,
+    /// Who that is: whoever the token stands for, or what the request brought; else a new guest.
+    pub(super) async fn known(&self, session: &Session) -> Result<Known, Refusal> {
+        let (room, offset) = self.place()?;
+        let people = &session.node.people;
+        let identity = match (text(&self.token, "token")?, session.bearer.as_deref()) {
+            (Some(token), _) => people.recognize(Token::parse(token)?.reveal()).await?,
+            (None, Some(recognized)) => recognized.clone()?,
+            (None, None) => people.guest(PersonName::parse(text(&self.username, "username")?.unwrap_or(NAME))?).await?,
         };
+        Ok(Known { identity, room, offset })
+    }
+
+    /// Where, and up to where they have heard.
+    pub(super) fn place(&self) -> Result<(RoomName, Option<u64>), Refusal> {
         let room = RoomName::parse(text(&self.room, "room")?.unwrap_or(ROOM))?;
-        Ok(Known { user, room, offset: offset(&self.server_offset)? })
+        Ok((room, offset(&self.server_offset)?))
     }
 }
 
@@ -96,29 +108,9 @@ pub(super) fn offset(value: &Value) -> Result<Option<u64>, Refusal> {
     offset.map(Some).ok_or_else(|| Refusal::field("serverOffset", "a number that is not negative"))
 }
 
-/// The same guest under a name given later.
-pub(super) fn renamed(user: &User, name: &str) -> Result<User, Refusal> {
-    Ok(User { id: user.id, name: PersonName::parse(name)? })
-}
-
 /// Who is counted under a name: whoever comes back with it is the same person returning.
 pub(super) fn person(room: &RoomName, name: PersonName) -> User {
     User { id: UserId(derived(&["person", room.as_str(), name.as_str()])), name }
-}
-
-/// An id made of some words, always the same one for the same words.
-pub(super) fn derived(words: &[&str]) -> Uuid {
-    use sha2::{Digest, Sha256};
-    let mut digest = Sha256::new();
-    for word in words {
-        // With their lengths, so that no two lists of words run together.
-        digest.update((word.len() as u64).to_le_bytes());
-        digest.update(word);
-    }
-    let digest = digest.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
 }
 
 /// A refusal of what is asked before anybody is let in.
@@ -149,11 +141,5 @@ mod tests {
         let values = Values::or(Some(&auth), &query).unwrap();
         assert_eq!((values.username, values.room), (json!("Ana"), json!("hall")));
         assert_eq!(Values::or(None, &query).unwrap().username, json!("Ben B"));
-    }
-
-    #[test]
-    fn words_do_not_run_together() {
-        assert_ne!(derived(&["ab", "c"]), derived(&["a", "bc"]));
-        assert_eq!(derived(&["ab", "c"]), derived(&["ab", "c"]));
     }
 }

@@ -13,14 +13,16 @@ use engineioxide::{DisconnectReason, ProtocolVersion, Str};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hub::Seat;
-use proto::{Code, Refusal, RoomName, User};
+use people::Standing;
+use proto::{Code, PersonName, Refusal, RoomName, User};
 use serde_json::value::RawValue;
 
 use super::dialect::{self, Voice};
-use super::handshake::{self, Values};
+use super::handshake::{self, Known, Values};
 use super::packet::{self, Namespace, Packet};
 use super::replay::{self, Ear};
 use super::session::Session;
+use crate::stays::{Going, Staying};
 
 /// How long what was last written may take to be read.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -30,6 +32,10 @@ pub(super) type Work = BoxFuture<'static, After>;
 
 /// What a request leaves behind.
 pub(super) enum After {
+    /// It is known who wants into a namespace, or why nobody is let in. The namespace as it was asked for.
+    Known(Namespace, String, Box<Result<Known, Refusal>>),
+    /// A guest may be called so; the packet that asked for it goes on.
+    Called(PersonName, Str),
     /// A seat among the people who are counted.
     Counted(Seat),
     Nothing,
@@ -39,6 +45,8 @@ pub(super) enum After {
 pub(super) struct Guest {
     pub(super) session: Arc<Session>,
     pub(super) user: User,
+    /// Whether there is an account behind it, which says how it is called.
+    pub(super) has_account: bool,
     pub(super) namespace: Namespace,
     /// The room it is in.
     pub(super) room: Option<RoomName>,
@@ -47,6 +55,8 @@ pub(super) struct Guest {
     seat: Option<Seat>,
     pub(super) counted: Option<Seat>,
     pub(super) typing: super::on::Typing,
+    /// For how long it may be here, unless for good.
+    _staying: Option<Box<Staying>>,
 }
 
 struct Life {
@@ -81,13 +91,17 @@ impl Life {
             if let Some(reason) = session.ending() {
                 return reason;
             }
-            if self.work.is_none() {
+            if session.going() == Going::Unauthorized {
+                if self.is_dismissed() {
+                    continue;
+                }
+            } else if self.work.is_none() {
                 if let Some(packet) = session.next_packet() {
                     self.on_packet(&packet);
                     tokio::task::consume_budget().await;
                     continue;
                 }
-                if session.is_draining() && !session.has_sends_waiting() {
+                if session.going() == Going::Drain && !session.has_sends_waiting() {
                     session.end("drain");
                     continue;
                 }
@@ -106,12 +120,7 @@ impl Life {
             };
             tokio::select! {
                 () = session.nudge.notified() => {}
-                after = work => {
-                    self.work = None;
-                    if let (After::Counted(seat), Some(guest)) = (after, &mut self.guest) {
-                        guest.counted = Some(seat);
-                    }
-                }
+                after = work => self.after(after),
                 seat = entering => {
                     if let Some(guest) = &mut self.guest {
                         guest.entering = None;
@@ -128,7 +137,7 @@ impl Life {
             (Some(Packet::Connect { namespace, auth }), _) => self.connect(namespace, auth),
             (Some(Packet::Disconnect), _) => self.session.end("client"),
             (Some(Packet::Event { name, arguments, ack }), Some(guest)) => {
-                self.work = guest.on(&name, &arguments, ack).unwrap_or_else(|refusal| {
+                self.work = guest.on(&name, &arguments, ack, text).unwrap_or_else(|refusal| {
                     self.session.refuse(&refusal);
                     None
                 });
@@ -137,49 +146,100 @@ impl Life {
         }
     }
 
-    /// Answers at once; the past comes after it.
+    /// Finds out who wants into a namespace.
     fn connect(&mut self, asked: &str, auth: Option<&RawValue>) {
         let session = self.session.clone();
         let version = session.version();
-        let refused = |refusal: Option<&Refusal>| session.answer(packet::not_connected(asked, refusal, version));
-        let Some(namespace) = Namespace::parse(asked) else { return refused(None) };
+        let Some(namespace) = Namespace::parse(asked) else {
+            return session.answer(packet::not_connected(asked, None, version));
+        };
         if let Some(guest) = &self.guest {
             // Older clients are in the main one already and may want the other.
             if version == ProtocolVersion::V4 || guest.namespace == namespace {
-                refused(Some(&handshake::twice()));
-                return;
+                return session.answer(packet::not_connected(asked, Some(&handshake::twice()), version));
             }
         }
-        let known = Values::or(auth, &session.query).and_then(|values| values.known(&session.node));
-        let known = match known {
-            Ok(known) => known,
-            Err(refusal) => {
-                session.node.metrics.refusals.with_label_values(&[refusal.code.as_str()]).inc();
-                refused(Some(&refusal));
-                return;
-            }
+        let (asked, values) = (asked.to_owned(), Values::or(auth, &session.query));
+        let work = async move {
+            let known = match values {
+                Ok(values) => values.known(&session).await,
+                Err(refusal) => Err(refusal),
+            };
+            After::Known(namespace, asked, Box::new(known))
         };
+        self.work = Some(work.boxed());
+    }
+
+    fn after(&mut self, after: After) {
+        self.work = None;
+        match (after, &mut self.guest) {
+            (After::Known(namespace, asked, known), _) => match *known {
+                Ok(known) => self.let_in(namespace, known),
+                Err(refusal) => self.turn_away(&asked, &refusal),
+            },
+            (After::Called(name, packet), Some(guest)) => {
+                guest.user.name = name;
+                self.on_packet(&packet);
+            }
+            (After::Counted(seat), Some(guest)) => guest.counted = Some(seat),
+            _ => {}
+        }
+    }
+
+    /// Answers at once; the past comes after it.
+    fn let_in(&mut self, namespace: Namespace, Known { identity, room, offset }: Known) {
+        let session = self.session.clone();
         session.is_in.store(true, Ordering::Relaxed);
         let mut voice = Voice::new(namespace);
-        if known.offset.is_some() {
+        if offset.is_some() {
             voice.speaks(dialect::with_offsets(), None);
         }
         session.out().voice = voice;
         // Not the engine's own: whoever knows that one may poll in its owner's name, and clients tell others their `socket.id`.
-        session.answer(packet::connected(namespace, &Sid::new().to_string(), version));
+        session.answer(packet::connected(namespace, &Sid::new().to_string(), session.version()));
         session.answer(packet::event(namespace, &(dialect::NODE_NAME, &session.node.config.node_name)));
         let mut guest = Guest {
-            session,
-            user: known.user,
+            user: identity.user.clone(),
+            has_account: identity.standing != Standing::Guest,
             namespace,
             room: None,
             entering: None,
             seat: None,
             counted: None,
             typing: super::on::Typing::default(),
+            _staying: session.node.stays.begin(&session.node.people, identity, session.clone()),
+            session,
         };
-        guest.enter(known.room, known.offset);
+        guest.enter(room, offset);
         self.guest = Some(guest);
+    }
+
+    fn turn_away(&self, asked: &str, refusal: &Refusal) {
+        let session = &self.session;
+        session.node.metrics.refusals.with_label_values(&[refusal.code.as_str()]).inc();
+        if refusal.retry_after_ms.is_some() {
+            // A client that is refused by its namespace gives up; one whose transport ends comes back.
+            session.end("unavailable");
+        } else {
+            session.answer(packet::not_connected(asked, Some(refusal), session.version()));
+        }
+    }
+
+    /// Sees to it that nothing more is heard; once all is acknowledged that was accepted, says goodbye: by the namespace, since the
+    /// client shall not come back with the same token.
+    fn is_dismissed(&mut self) -> bool {
+        self.work = None;
+        if let Some(guest) = &mut self.guest {
+            guest.leave();
+        }
+        let session = &self.session;
+        if session.has_sends_waiting() {
+            return false;
+        }
+        session.refuse(&Refusal::new(Code::Unauthorized, "the session has ended"));
+        session.answer(packet::disconnected(session.voice().namespace));
+        session.end("unauthorized");
+        true
     }
 }
 
@@ -206,22 +266,21 @@ impl Guest {
     }
 }
 
-/// Closes the transport, never the namespace: a client that is told to leave that does not come back.
+/// Closes the transport, never the namespace: a client that is told to leave that does not come back. Nor does python-socketio when it hears
+/// the engine's word for closing: a WebSocket ends without it, and a poll is told that there is no such session.
 async fn part(session: &Arc<Session>, reason: &'static str) {
     let is_gone = matches!(reason, "client" | "lost" | "idle");
     let ended = async {
         // A poll takes what it finds and no more: what was acknowledged shall be read.
         session.until(|| is_gone || session.is_cut() || session.out().is_taken()).await;
-        // The engine's word for closing tells python-socketio never to come back: a WebSocket ends without it.
-        if session.streams.load(Ordering::Acquire) > 0 {
-            session.cut();
-        } else if let Some(socket) = session.set_socket(None) {
-            socket.close(DisconnectReason::ClosingServer);
-        }
-        session.until(|| session.streams.load(Ordering::Acquire) == 0).await;
+        session.cut();
+        session.until(|| !session.has_stream()).await;
     };
     let _ = tokio::time::timeout(FAREWELL, ended).await;
     session.cut();
+    if reason != "client" {
+        session.is_now_over();
+    }
     if let Some(socket) = session.set_socket(None) {
         socket.close(DisconnectReason::ClosingServer);
     }

@@ -2,18 +2,25 @@
 //!
 //! The engine (`engineioxide`) carries packets, whether by polling, WebSocket or from one to the other. What they say is read here, done
 //! by the room log, and told by the hub, to which a session is one more outbox; no message goes any other way. A request comes in
-//! at `door.rs`; a session lives in `life.rs`; `out.rs` is its way out, which to a WebSocket leads past the engine (`wire.rs`).
+//! at `door.rs`; a session lives in `life.rs`; `out.rs` is its way out, which to a WebSocket leads past the engine (`wire.rs`). Where the
+//! engine does otherwise than clients need there is something around it: `poll.rs`, `over.rs` for the way from polling to a WebSocket,
+//! `pulse.rs` and `stream.rs` for who is silent.
 
-mod cors;
 mod dialect;
 pub(crate) mod door;
+mod frames;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handshake;
 mod life;
 mod lines;
 mod on;
 mod out;
+mod over;
 mod packet;
 mod people;
+mod poll;
+mod pulse;
 mod replay;
 pub(crate) mod script;
 mod session;

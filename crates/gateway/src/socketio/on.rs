@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use engineioxide::Str;
 use futures_util::FutureExt;
-use proto::{Code, MessageId, Refusal, RoomName, TAIL_DEFAULT, TAIL_MAX, Text, to_client};
+use proto::{Code, MessageId, PersonName, Refusal, RoomName, TAIL_DEFAULT, TAIL_MAX, Text, to_client};
 use roomlog::Job;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 use store::Post;
 use uuid::Uuid;
 
-use super::dialect::{self, Ask, Dialect, People};
+use super::dialect::{self, Ask, Dialect, Form, People};
 use super::life::{After, Guest, Work};
 use super::{handshake, packet, people};
 use crate::refusal;
@@ -30,21 +31,47 @@ pub(super) struct Typing {
     shown: bool,
 }
 
+/// What is said, in whatever form.
+#[derive(Debug)]
+pub(super) struct Said<'a> {
+    pub(super) text: &'a str,
+    pub(super) name: Option<&'a str>,
+    /// The form to answer in, where it is an object.
+    pub(super) form: Option<Form>,
+}
+
+impl<'a> Said<'a> {
+    pub(super) fn of(said: &'a Value) -> Result<Self, Refusal> {
+        match said {
+            Value::String(text) => Ok(Self { text, name: None, form: None }),
+            Value::Object(object) => {
+                let (text, name, form) =
+                    dialect::read_object(object).ok_or_else(|| Refusal::field("message", "an object with a text"))?;
+                Ok(Self { text, name, form: Some(form) })
+            }
+            _ => Err(Refusal::field("message", "a string, or an object with a text")),
+        }
+    }
+}
+
+/// Refuses an event that means nothing here.
+pub(super) fn unknown(event: &str) -> Refusal {
+    let shown: String = event.chars().take(40).collect();
+    Refusal::new(Code::UnknownType, format!("no event is called `{shown}`"))
+}
+
 impl Guest {
-    /// Does what an event asks, now or as work that takes its time.
+    /// Does what an event asks, now or as work that takes its time. `packet` is the whole of it.
     pub(super) fn on(
         &mut self,
         event: &str,
         arguments: &[&RawValue],
         ack: Option<u64>,
+        packet: &Str,
     ) -> Result<Option<Work>, Refusal> {
-        let Some(ask) = Ask::of(event) else {
-            let shown: String = event.chars().take(40).collect();
-            return Err(Refusal::new(Code::UnknownType, format!("no event is called `{shown}`")));
-        };
-        match ask {
-            Ask::Say(dialect) => self.say(dialect, arguments, ack).map(|()| None),
-            Ask::Add(dialect, people) => self.add(dialect, people, arguments),
+        match Ask::of(event).ok_or_else(|| unknown(event))? {
+            Ask::Say(dialect) => self.say(dialect, arguments, ack, packet),
+            Ask::Add(dialect, people) => self.add(dialect, people, arguments, packet),
             Ask::Typing(begins) => self.typing(begins).map(|()| None),
             Ask::Join => {
                 let room = RoomName::parse(text_of(arguments.first(), "room")?.as_str())?;
@@ -72,29 +99,29 @@ impl Guest {
     }
 
     /// Says something: acknowledged once the store keeps it.
-    fn say(&mut self, dialect: &'static Dialect, arguments: &[&RawValue], ack: Option<u64>) -> Result<(), Refusal> {
+    fn say(
+        &mut self,
+        dialect: &'static Dialect,
+        arguments: &[&RawValue],
+        ack: Option<u64>,
+        packet: &Str,
+    ) -> Result<Option<Work>, Refusal> {
         let said: Value = read(arguments.first(), "the text")?;
-        let (text, name, form) = match &said {
-            Value::String(text) => (text.as_str(), None, None),
-            Value::Object(object) => {
-                let (text, name, form) =
-                    dialect::read_object(object).ok_or_else(|| Refusal::field("message", "an object with a text"))?;
-                (text, name, Some(form))
-            }
-            _ => return Err(Refusal::field("message", "a string, or an object with a text")),
-        };
+        let Said { text, name, form } = Said::of(&said)?;
         let text = Text::parse(text)?;
-        if let Some(name) = name {
-            self.user = handshake::renamed(&self.user, name)?;
+        if let Some(name) = name
+            && let Some(work) = self.call(name, packet)?
+        {
+            return Ok(Some(work));
         }
         // An object answers objects only where the dialect has no form of its own.
-        let form = form.filter(|_| dialect.form == dialect::Form::Text);
+        let form = form.filter(|_| dialect.form == Form::Text);
         self.session.out().voice.speaks(dialect, form);
         let room = self.here()?.clone();
         let id = match arguments.get(1) {
             Some(key) => {
                 let key = key_of(key)?;
-                MessageId(handshake::derived(&["message", room.as_str(), self.user.name.as_str(), &key]))
+                MessageId(::people::derived(&["message", room.as_str(), self.user.name.as_str(), &key]))
             }
             None => MessageId(Uuid::new_v4()),
         };
@@ -111,7 +138,30 @@ impl Guest {
             }
             session.send_ends();
         });
-        Ok(())
+        Ok(None)
+    }
+
+    /// Calls a guest by another name, once it is known whether that is free; `None` if there is nothing to find out. Who has an
+    /// account is shown by the account's name, whatever else it gives.
+    fn call(&self, name: &str, packet: &Str) -> Result<Option<Work>, Refusal> {
+        if self.has_account {
+            return Ok(None);
+        }
+        let name = PersonName::parse(name)?;
+        if name == self.user.name {
+            return Ok(None);
+        }
+        let (session, packet) = (self.session.clone(), packet.clone());
+        let work = async move {
+            match session.node.people.guest(name).await {
+                Ok(free) => After::Called(free.user.name, packet),
+                Err(refusal) => {
+                    session.refuse(&refusal);
+                    After::Nothing
+                }
+            }
+        };
+        Ok(Some(work.boxed()))
     }
 
     /// Gives a name and is counted from then on; a second time says nothing.
@@ -120,12 +170,15 @@ impl Guest {
         dialect: &'static Dialect,
         people: &'static People,
         arguments: &[&RawValue],
+        packet: &Str,
     ) -> Result<Option<Work>, Refusal> {
         if self.counted.is_some() {
             return Ok(None);
         }
         let room = self.here()?.clone();
-        self.user = handshake::renamed(&self.user, &text_of(arguments.first(), "username")?)?;
+        if let Some(work) = self.call(&text_of(arguments.first(), "username")?, packet)? {
+            return Ok(Some(work));
+        }
         self.session.out().voice.speaks(dialect, None);
         self.session.is_counted.store(true, Ordering::Relaxed);
         let person = handshake::person(&room, self.user.name.clone());
@@ -202,7 +255,7 @@ fn text_of(argument: Option<&&RawValue>, name: &str) -> Result<String, Refusal> 
 }
 
 /// A client's own key for a message: whatever JSON it is, by its text.
-fn key_of(key: &RawValue) -> Result<String, Refusal> {
+pub(super) fn key_of(key: &RawValue) -> Result<String, Refusal> {
     let key = match serde_json::from_str(key.get()) {
         Ok(Value::String(key)) => key,
         Ok(Value::Number(key)) => key.to_string(),

@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use engineioxide::{Socket, TransportType};
 
 use super::dialect::Voice;
@@ -25,15 +26,16 @@ const UNDER_WAY: usize = 64 * 1024;
 const UNDER_WAY_POLLING: usize = 24 * 1024;
 /// What the transports add to a packet at least.
 const AROUND: usize = 2;
+/// Packets under way in the engine that a poll may find. python-socketio reads sixteen in one answer and hangs up on more; two places are
+/// the engine's own.
+const POLLED: usize = 14;
 
 #[derive(Default)]
 pub(super) struct Out {
     /// The engine's end of it, while there is one.
     pub(super) socket: Option<Arc<Socket<Attached>>>,
-    /// The WebSocket, while it is the only one that there was.
+    /// The WebSocket, while there is one.
     pub(super) line: Option<Line>,
-    /// Whether there were several: then it is not known what goes where, and the engine knows.
-    several: bool,
     pub(super) voice: Voice,
     waiting: VecDeque<Waiting>,
     /// Bytes that wait, by kind.
@@ -41,6 +43,8 @@ pub(super) struct Out {
     under_way: usize,
     /// Packets that the engine has and that were not seen to leave it.
     in_engine: usize,
+    /// Those of them that a poll may find.
+    polled: usize,
     /// Whether packets are held, to be written as one.
     held: bool,
     /// What has come of changes since somebody took note.
@@ -52,12 +56,20 @@ pub(super) struct Out {
 /// What a change came to.
 #[derive(Default)]
 pub(super) struct Moved {
-    /// Bytes that the client has taken, other than from the engine.
+    /// Bytes that a WebSocket has taken.
     pub(super) sent: usize,
     /// Bytes that wait more or less than before.
     pub(super) waiting: i64,
     /// Whether the socket takes no more for now.
     pub(super) stalled: bool,
+}
+
+impl Moved {
+    /// What became of writing to a WebSocket.
+    fn line(&mut self, line: &mut Line) {
+        self.sent += line.takes_sent();
+        self.stalled |= line.is_stalled();
+    }
 }
 
 struct Waiting {
@@ -106,8 +118,19 @@ impl Out {
         self.hand_on_all();
     }
 
-    /// Notes that so many packets have left the engine.
-    pub(super) fn left_engine(&mut self, packets: usize) {
+    /// Notes that a poll has taken so many packets from the engine; `None` if nobody has counted them. Then it is never known again what
+    /// the engine has, and everything goes by it for ever.
+    pub(super) fn polled(&mut self, packets: Option<usize>) {
+        match packets {
+            Some(packets) => {
+                self.polled = self.polled.saturating_sub(packets);
+                self.left_engine(packets);
+            }
+            None => self.polled = 0,
+        }
+    }
+
+    fn left_engine(&mut self, packets: usize) {
         self.in_engine = self.in_engine.saturating_sub(packets);
     }
 
@@ -115,8 +138,7 @@ impl Out {
     pub(super) fn engine_writes(&mut self, frames: &[u8]) {
         let Some(line) = &mut self.line else { return };
         let packets = line.engine_writes(frames, self.in_engine > 0);
-        self.moved.sent += frames.len();
-        self.moved.stalled |= line.is_stalled();
+        self.moved.line(line);
         self.left_engine(packets);
         self.taken(frames.len());
     }
@@ -125,27 +147,23 @@ impl Out {
     pub(super) fn write_on(&mut self) {
         if let Some(line) = &mut self.line {
             line.write_on();
+            self.moved.line(line);
         }
         self.hand_on_all();
+    }
+
+    /// Writes a frame that is neither a packet's nor the engine's.
+    pub(super) fn write_between(&mut self, frame: Bytes) {
+        if let Some(line) = &mut self.line {
+            line.write_between(frame);
+            self.moved.line(line);
+        }
     }
 
     /// Whether the WebSocket has more to write than its socket takes.
     pub(super) fn is_stalled(&self) -> bool {
         let is_past = self.is_past_engine();
         self.line.as_ref().is_some_and(|line| line.is_stalled() || (is_past && !self.waiting.is_empty() && !self.held))
-    }
-
-    /// A WebSocket begins to carry the session, or tries to.
-    pub(super) fn add_line(&mut self, line: Line) -> bool {
-        let is_polling = self.socket.as_ref().is_none_or(|it| it.transport_type() == TransportType::Polling);
-        if self.line.is_none() && !self.several {
-            self.line = Some(line);
-            return true;
-        }
-        if is_polling {
-            self.several = true;
-        }
-        false
     }
 
     /// Lets go of all that waits.
@@ -160,20 +178,19 @@ impl Out {
         self.bytes[kind as usize] + rest
     }
 
-    /// Whether nothing waits, so that what may be dropped need not be.
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.line.as_ref().is_none_or(|line| !line.is_stalled())
+    /// Bytes of any kind that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes.iter().sum()
     }
 
     /// Whether the client has taken everything.
     pub(super) fn is_taken(&self) -> bool {
-        self.is_idle() && self.under_way == 0
+        self.waiting.is_empty() && self.under_way == 0 && self.line.as_ref().is_none_or(|line| !line.is_stalled())
     }
 
-    /// Whether packets go past the engine: it has none of them, and speaks over one WebSocket that it has opened.
+    /// Whether packets go past the engine: it has none of them, and speaks over a WebSocket that it has opened.
     fn is_past_engine(&self) -> bool {
         self.in_engine == 0
-            && !self.several
             && self.line.as_ref().is_some_and(Line::is_open)
             && self.socket.as_ref().is_some_and(|it| it.transport_type() == TransportType::Websocket)
     }
@@ -201,15 +218,15 @@ impl Out {
             && let Some(line) = &mut self.line
         {
             let frames = self.waiting.iter().map(|next| next.packet.frame());
-            let (count, wrote) = line.write(frames);
-            self.moved.sent += wrote.bytes();
-            self.moved.stalled |= wrote.is_stalled();
+            let (count, is_stalled) = line.write(frames);
+            self.moved.line(line);
+            self.moved.stalled |= is_stalled;
             for _ in 0..count {
                 if let Some(next) = self.waiting.pop_front() {
                     self.uncount(&next);
                 }
             }
-            if wrote.is_stalled() {
+            if is_stalled {
                 return;
             }
         }
@@ -227,18 +244,16 @@ impl Out {
         if self.is_past_engine()
             && let Some(line) = &mut self.line
         {
-            let (count, wrote) = line.write([packet.frame()].into_iter());
-            self.moved.sent += wrote.bytes();
-            self.moved.stalled |= wrote.is_stalled();
+            let (count, is_stalled) = line.write([packet.frame()].into_iter());
+            self.moved.line(line);
+            self.moved.stalled |= is_stalled;
             return count == 1;
         }
         let Some(socket) = &self.socket else { return false };
-        let bound = match socket.transport_type() {
-            TransportType::Websocket => UNDER_WAY,
-            TransportType::Polling => UNDER_WAY_POLLING,
-        };
+        let polls = socket.transport_type() == TransportType::Polling;
+        let bound = if polls { UNDER_WAY_POLLING } else { UNDER_WAY };
         let bytes = packet.text().len() + AROUND;
-        if self.under_way > 0 && self.under_way + bytes > bound {
+        if self.under_way > 0 && (self.under_way + bytes > bound || (polls && self.polled >= POLLED)) {
             return false;
         }
         // The engine's own: a ping, a close, and what lets a poll go when the session is upgraded.
@@ -250,6 +265,7 @@ impl Out {
         place.emit(packet.text().clone());
         self.under_way += bytes;
         self.in_engine += 1;
+        self.polled += usize::from(polls);
         true
     }
 }

@@ -140,6 +140,11 @@ pub(super) fn connected(namespace: Namespace, sid: &str, version: ProtocolVersio
     }
 }
 
+/// Puts a client out of its namespace: it does not come back by itself.
+pub(super) fn disconnected(namespace: Namespace) -> Packed {
+    written("1", namespace, "", "")
+}
+
 /// Does not let a client into a namespace, whatever it is called. Older clients get the sentence alone.
 pub(super) fn not_connected(namespace: &str, refusal: Option<&Refusal>, version: ProtocolVersion) -> Packed {
     #[derive(Serialize)]

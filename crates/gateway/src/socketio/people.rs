@@ -85,15 +85,14 @@ pub(super) fn whisper(session: &Session, user: UserId, frame: &Frame) {
     }
     match (serde_json::from_slice(frame.payload()), comes, people) {
         (Ok(Whisper::Presence { joined, left, .. }), Some((connected, disconnected)), _) => {
-            for (event, users) in [(connected, joined), (disconnected, left)] {
-                for other in users.iter().filter(|other| other.id != user) {
-                    session.whisper(packet::event(voice.namespace, &(event, other.name.as_str())));
-                }
-            }
+            let moved = [(connected, &joined), (disconnected, &left)].into_iter().flat_map(|(event, users)| {
+                users.iter().filter(|other| other.id != user).map(move |other| (event, other.name.as_str()))
+            });
+            session.whisper(moved.map(|told| packet::event(voice.namespace, &told)));
         }
         (Ok(Whisper::Typing { user }), _, Some(people)) => {
-            session
-                .whisper(packet::event(voice.namespace, &(people.typing, Username { username: user.name.as_str() })));
+            let told = Username { username: user.name.as_str() };
+            session.whisper([packet::event(voice.namespace, &(people.typing, told))]);
         }
         _ => {}
     }
@@ -107,16 +106,17 @@ impl Outbox for Place {
         let Some(people) = voice.people() else { return };
         match serde_json::from_slice(frame.payload()) {
             Ok(Whisper::Presence { joined, left, count }) => {
-                for (event, users) in [(people.joined, joined), (people.left, left)] {
-                    for other in users.iter().filter(|other| other.id != self.person) {
-                        let told = Counted { username: other.name.as_str(), num_users: count };
-                        self.session.whisper(packet::event(voice.namespace, &(event, told)));
-                    }
-                }
+                let moved = [(people.joined, &joined), (people.left, &left)].into_iter().flat_map(|(event, users)| {
+                    users.iter().filter(|other| other.id != self.person).map(move |other| (event, other))
+                });
+                self.session.whisper(moved.map(|(event, other)| {
+                    let told = Counted { username: other.name.as_str(), num_users: count };
+                    packet::event(voice.namespace, &(event, told))
+                }));
             }
             Ok(Whisper::Typed { user }) if user.id != self.user => {
                 let told = Username { username: user.name.as_str() };
-                self.session.whisper(packet::event(voice.namespace, &(people.typed, told)));
+                self.session.whisper([packet::event(voice.namespace, &(people.typed, told))]);
             }
             _ => {}
         }

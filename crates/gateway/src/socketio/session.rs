@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 
 use engineioxide::{ProtocolVersion, Socket, Str, TransportType};
 use futures_util::task::AtomicWaker;
@@ -14,11 +14,16 @@ use proto::Refusal;
 use tokio::sync::Notify;
 
 use super::dialect::{self, Voice};
+use super::frames::{self, PING};
 use super::handshake::Values;
 use super::out::{Kind, Out};
-use super::packet::{self, MESSAGE, Packed, Told};
+use super::packet::{self, Packed, Told};
+use super::pulse::Pulse;
+use super::wire::Line;
 use crate::limits::AddressSlot;
 use crate::node::Node;
+use crate::recognized::Recognized;
+use crate::stays::{Going, Visitor};
 
 /// Bytes of packets that may wait to be done before nothing more is read.
 const INBOX_BYTES: usize = 64 * 1024;
@@ -28,11 +33,10 @@ const INBOX_EACH: usize = 64;
 const ANSWERS_BYTES: usize = 64 * 1024;
 /// Bytes that may wait while a replay goes on.
 const REPLAY_BYTES: usize = 32 * 1024;
+/// Bytes that may wait while it is still told who comes, goes and writes.
+const WHISPER_BYTES: usize = 8 * 1024;
 /// Sends that may wait for their acknowledgement before nothing more is read.
 const SENDS_WAITING: u32 = 256;
-
-/// Stands between two packets in the answer to a poll.
-const BETWEEN: u8 = 0x1e;
 
 /// What the engine keeps with its socket.
 #[derive(Default)]
@@ -43,6 +47,8 @@ pub(crate) struct Session {
     pub(super) node: Arc<Node>,
     /// What the query said.
     pub(super) query: Values,
+    /// Who the headers of its first request say it is, or why they say nothing; absent if they brought nothing.
+    pub(super) bearer: Option<Box<Recognized>>,
     out: Mutex<Out>,
     inbox: Mutex<Inbox>,
     /// Wakes the session's task: something came, or its end.
@@ -54,19 +60,22 @@ pub(crate) struct Session {
     held_back: AtomicBool,
     pub(super) writer: AtomicWaker,
     sends_waiting: AtomicU32,
-    /// Whether the node is leaving.
-    draining: AtomicBool,
+    /// Why it is asked to go, if it is.
+    going: AtomicU8,
     /// Whether it was let into a namespace.
     pub(super) is_in: AtomicBool,
     /// Whether it is among the people who are counted.
     pub(super) is_counted: AtomicBool,
     /// WebSockets that carry it, whether there ever was one, and whether they are to end, whatever is under way.
-    pub(super) streams: AtomicUsize,
+    streams: AtomicUsize,
     pub(super) had_stream: AtomicBool,
     cut: AtomicBool,
-    /// Seconds on the node's clock at which it began, was last heard, and its end was decided.
+    /// Whether some WebSocket is to take over from polling, and whether there is nothing more to poll for.
+    way_claimed: AtomicBool,
+    over: AtomicBool,
+    pub(super) pulse: Pulse,
+    /// Seconds on the node's clock at which it began, and its end was decided.
     pub(super) began_at: u32,
-    pub(super) heard_at: AtomicU32,
     pub(super) ended_at: AtomicU32,
     _slot: AddressSlot,
 }
@@ -78,11 +87,17 @@ struct Inbox {
 }
 
 impl Session {
-    pub(super) fn new(node: &Arc<Node>, query: Values, slot: AddressSlot) -> Arc<Self> {
+    pub(super) fn new(
+        node: &Arc<Node>,
+        query: Values,
+        bearer: Option<Box<Recognized>>,
+        slot: AddressSlot,
+    ) -> Arc<Self> {
         let now = node.connections.now();
         Arc::new(Self {
             node: node.clone(),
             query,
+            bearer,
             out: Mutex::default(),
             inbox: Mutex::default(),
             nudge: Notify::new(),
@@ -91,14 +106,16 @@ impl Session {
             held_back: AtomicBool::new(false),
             writer: AtomicWaker::new(),
             sends_waiting: AtomicU32::new(0),
-            draining: AtomicBool::new(false),
+            going: AtomicU8::new(Going::No as u8),
             is_in: AtomicBool::new(false),
             is_counted: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
             had_stream: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            way_claimed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            pulse: Pulse::new(now),
             began_at: now,
-            heard_at: AtomicU32::new(now),
             ended_at: AtomicU32::new(u32::MAX),
             _slot: slot,
         })
@@ -123,11 +140,11 @@ impl Session {
         self.push(&mut self.out(), packet, Kind::Answer);
     }
 
-    /// Writes a packet that may be dropped when the client is behind.
-    pub(super) fn whisper(&self, packet: Packed) {
+    /// Writes packets that belong together and may be dropped when the client is behind.
+    pub(super) fn whisper(&self, packets: impl IntoIterator<Item = Packed>) {
         let mut out = self.out();
-        if out.is_idle() {
-            self.push(&mut out, packet, Kind::Present);
+        if out.waiting_bytes() <= WHISPER_BYTES {
+            packets.into_iter().for_each(|packet| self.push(&mut out, packet, Kind::Present));
         }
     }
 
@@ -144,14 +161,10 @@ impl Session {
 
     /// Counts what a change of `out` came to, and wakes whoever writes on when the client can take it.
     fn after(&self, out: &mut Out) {
-        if self.is_counted.load(Ordering::Relaxed)
-            && let Some(line) = &mut out.line
-        {
-            line.watch();
-        }
         let moved = std::mem::take(&mut out.moved);
         if moved.sent > 0 {
             self.node.metrics.sent_bytes.inc_by(moved.sent as u64);
+            self.pulse.wrote(moved.sent);
         }
         if moved.waiting != 0 {
             self.node.metrics.backlog_bytes.add(moved.waiting);
@@ -177,15 +190,14 @@ impl Session {
         self.tell();
     }
 
-    /// The client has polled for this. Nobody counts what older clients take: theirs goes by the engine for ever.
-    pub(super) fn polled(&self, body: &[u8]) {
+    /// Whether a WebSocket has more to write than its socket takes. A question that waits is put first, behind what is under way.
+    pub(super) fn has_more_to_write(&self) -> bool {
         let mut out = self.out();
-        if out.socket.as_ref().is_some_and(|socket| socket.protocol == ProtocolVersion::V4) {
-            out.left_engine(body.split(|byte| *byte == BETWEEN).filter(|it| it.first() == Some(&MESSAGE)).count());
+        if out.line.as_ref().is_some_and(|line| !line.is_stalled()) && self.pulse.takes_question() {
+            out.write_between(frames::short(PING, b"").into());
+            self.after(&mut out);
         }
-        drop(out);
-        // Between two packets stands one byte more, so one is missing.
-        self.taken(body.len() + 1);
+        out.is_stalled()
     }
 
     /// Writes on, since the socket can take more.
@@ -206,9 +218,15 @@ impl Session {
         self.tell();
     }
 
+    /// A poll has taken bytes, which are so many packets, if that is known.
+    pub(super) fn polled(&self, bytes: usize, packets: Option<usize>) {
+        self.out().polled(packets);
+        self.taken(bytes);
+    }
+
     /// Something came from the client.
     pub(super) fn heard(&self) {
-        self.heard_at.store(self.node.connections.now(), Ordering::Relaxed);
+        self.pulse.heard(self.node.connections.now());
     }
 
     /// A packet came.
@@ -237,7 +255,7 @@ impl Session {
     pub(super) fn send_ends(&self) {
         self.sends_waiting.fetch_sub(1, Ordering::AcqRel);
         self.tell();
-        if self.is_draining() {
+        if self.going() != Going::No {
             self.nudge.notify_one();
         }
     }
@@ -248,7 +266,7 @@ impl Session {
 
     /// Whether to read on.
     pub(super) fn may_read(&self) -> bool {
-        if self.sends_waiting.load(Ordering::Acquire) >= SENDS_WAITING || self.is_draining() {
+        if self.sends_waiting.load(Ordering::Acquire) >= SENDS_WAITING || self.going() != Going::No {
             return false;
         }
         let out = self.out();
@@ -336,19 +354,59 @@ impl Session {
         self.cut.load(Ordering::Acquire)
     }
 
-    /// Asks the task to close once everything accepted is acknowledged.
-    pub(crate) fn ask_to_drain(&self) {
-        self.draining.store(true, Ordering::Release);
+    /// A WebSocket carries it from now on, or one is gone. There is one at a time.
+    pub(super) fn stream_begins(&self, line: Line) {
+        self.out().line = Some(line);
+        self.streams.fetch_add(1, Ordering::AcqRel);
+        self.had_stream.store(true, Ordering::Release);
+        self.heard();
+        self.tell();
+    }
+
+    pub(super) fn stream_ends(&self) {
+        self.out().line = None;
+        self.streams.fetch_sub(1, Ordering::AcqRel);
+        self.tell();
+    }
+
+    pub(super) fn has_stream(&self) -> bool {
+        self.streams.load(Ordering::Acquire) > 0
+    }
+
+    /// Claims the way from polling to a WebSocket, or gives it free; `false` if that was so.
+    pub(super) fn claim_way(&self, claim: bool) -> bool {
+        self.way_claimed.swap(claim, Ordering::AcqRel) != claim
+    }
+
+    /// There is nothing more to poll for.
+    pub(super) fn is_now_over(&self) {
+        self.over.store(true, Ordering::Release);
+        self.tell();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Asks the task to close once everything accepted is acknowledged; nothing more is accepted.
+    pub(crate) fn ask_to_go(&self, going: Going) {
+        self.going.fetch_max(going as u8, Ordering::AcqRel);
         self.nudge.notify_one();
         self.tell();
     }
 
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+    pub(super) fn going(&self) -> Going {
+        Going::of(self.going.load(Ordering::Acquire))
     }
 
     pub(super) fn version(&self) -> ProtocolVersion {
         self.out().socket.as_ref().map_or(ProtocolVersion::V4, |socket| socket.protocol)
+    }
+}
+
+impl Visitor for Session {
+    fn dismiss(&self) {
+        self.ask_to_go(Going::Unauthorized);
     }
 }
 

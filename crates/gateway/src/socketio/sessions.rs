@@ -38,11 +38,28 @@ fn look_at(session: &Session, connect_wait: Duration) {
         }
     } else if !session.is_in.load(Ordering::Relaxed) && u64::from(since(session.began_at)) > connect_wait.as_secs() {
         session.end("no_hello");
-    } else if session.had_stream.load(Ordering::Acquire) && session.streams.load(Ordering::Acquire) == 0 {
-        // Mostly the engine has said so by now. It does not of an upgrade that failed half-way, and answers no more polls.
+    } else if session.had_stream.load(Ordering::Acquire) && !session.has_stream() {
+        // Mostly the engine has said so by now.
         session.end("lost");
-    } else if since(session.heard_at.load(Ordering::Relaxed)) > SILENCE {
+    } else if session.is_counted.load(Ordering::Relaxed) && is_lost(session, now) {
+        session.end("lost");
+        session.cut();
+    } else if session.pulse.silence(now) > SILENCE {
         session.end("idle");
         session.cut();
     }
+}
+
+/// Whether somebody is not there any more whom others miss; asks, while that is not sure.
+fn is_lost(session: &Session, now: u32) -> bool {
+    if !session.has_stream() {
+        return session.pulse.is_unpolled(now);
+    }
+    if session.holds_back() {
+        // Who is not read from cannot be heard.
+        session.heard();
+    } else if session.pulse.is_to_ask(now) {
+        session.reader.wake();
+    }
+    session.pulse.is_silent(now)
 }

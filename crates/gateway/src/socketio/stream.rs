@@ -1,21 +1,22 @@
 //! The TCP stream under a session's WebSocket, as the engine sees it.
 //!
 //! The engine reads it, and writes what it has to say; here that is counted, held back while the session has enough to do, and cut when
-//! the session's end has come, whatever the engine is waiting for. The engine's reading task also writes on what waits for the socket.
+//! the session's end has come, whatever the engine is waiting for. The engine's reading task also writes on what waits for the socket, and
+//! asks whether somebody is there.
 
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::over;
 use super::session::Session;
-use super::wire::{self, Line};
+use super::wire::Line;
 use crate::places::Place;
 
 pub(super) struct Stream {
@@ -23,23 +24,28 @@ pub(super) struct Stream {
     /// What came with the handshake.
     early: Vec<u8>,
     session: Arc<Session>,
-    /// Whether it is the session's way out, which takes all that the engine writes.
-    is_line: bool,
+    /// Bytes of the engine's that are not to be heard.
+    unheard: usize,
     _place: Arc<Place>,
 }
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, early: Vec<u8>, session: Arc<Session>, place: Arc<Place>) -> Self {
-        session.streams.fetch_add(1, Ordering::AcqRel);
-        session.had_stream.store(true, Ordering::Release);
         let tcp = Arc::new(tcp);
-        let is_line = session.out().add_line(Line::new(tcp.clone()));
-        Self { tcp, early, session, is_line, _place: place }
+        session.stream_begins(Line::new(tcp.clone(), false));
+        Self { tcp, early, session, unheard: 0, _place: place }
+    }
+
+    /// The same, after the way from polling was walked: what was read of that was answered.
+    pub(super) fn over(tcp: TcpStream, early: Vec<u8>, session: Arc<Session>, place: Arc<Place>) -> Self {
+        let tcp = Arc::new(tcp);
+        session.stream_begins(Line::new(tcp.clone(), true));
+        Self { tcp, early, session, unheard: over::ANSWER_BYTES, _place: place }
     }
 
     /// Writes on what waits, as far as the socket takes it.
     fn write_on(&self, task: &mut Context<'_>) -> io::Result<()> {
-        while self.is_line && self.session.out().is_stalled() {
+        while self.session.has_more_to_write() {
             match self.tcp.poll_write_ready(task)? {
                 Poll::Ready(()) => self.session.write_on(),
                 Poll::Pending => break,
@@ -60,11 +66,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.is_line {
-            self.session.out().line = None;
-        }
-        self.session.streams.fetch_sub(1, Ordering::AcqRel);
-        self.session.tell();
+        self.session.stream_ends();
     }
 }
 
@@ -102,29 +104,19 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Takes all that the engine writes.
+    fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.session.writer.register(task.waker());
         if self.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if self.is_line {
-            self.session.engine_writes(bytes);
-            return Poll::Ready(self.check().map(|()| bytes.len()));
+        if self.unheard > 0 {
+            let length = self.unheard.min(bytes.len());
+            self.unheard -= length;
+            return Poll::Ready(Ok(length));
         }
-        if self.session.is_counted.load(Ordering::Relaxed) {
-            wire::watch(&self.tcp);
-        }
-        loop {
-            ready!(self.tcp.poll_write_ready(task))?;
-            match self.tcp.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(length) => {
-                    self.session.taken(length);
-                    return Poll::Ready(Ok(length));
-                }
-            }
-        }
+        self.session.engine_writes(bytes);
+        Poll::Ready(self.check().map(|()| bytes.len()))
     }
 
     /// What was written is written.

@@ -6,20 +6,14 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::net::sockopt;
 use tokio::net::TcpStream;
 
 use super::packet::MESSAGE;
 
 /// Frames in one write.
 const FRAMES_A_WRITE: usize = 64;
-/// How soon the system asks after a silent peer, how often, and how many times before it gives up: within 15 s in all.
-const ASK_AFTER: Duration = Duration::from_secs(5);
-const ASK_EVERY: Duration = Duration::from_secs(3);
-const ASK_TIMES: u32 = 3;
 /// Opcode and final bit of a text in one frame.
 const TEXT: u8 = 0x81;
 
@@ -28,35 +22,22 @@ pub(super) struct Line {
     tcp: Arc<TcpStream>,
     /// What goes before any other frame: the rest of one, and what the engine wrote after it.
     rest: VecDeque<Bytes>,
-    /// Whether the engine has written something: nothing goes before what opens a session.
+    /// Whether the session is open to the client: nothing goes before that.
     is_open: bool,
     is_broken: bool,
-    /// Whether the system watches over it more closely.
-    is_watched: bool,
-}
-
-/// What writing came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrote {
-    All(usize),
-    /// So many bytes; then the socket took no more.
-    Some(usize),
-}
-
-impl Wrote {
-    pub(super) fn bytes(self) -> usize {
-        let (Self::All(bytes) | Self::Some(bytes)) = self;
-        bytes
-    }
-
-    pub(super) fn is_stalled(self) -> bool {
-        matches!(self, Self::Some(_))
-    }
+    /// Bytes that the socket has taken since somebody asked.
+    sent: usize,
 }
 
 impl Line {
-    pub(super) fn new(tcp: Arc<TcpStream>) -> Self {
-        Self { tcp, rest: VecDeque::new(), is_open: false, is_broken: false, is_watched: false }
+    /// One that the engine opens, or that was opened before it (`over.rs`).
+    pub(super) fn new(tcp: Arc<TcpStream>, is_open: bool) -> Self {
+        Self { tcp, rest: VecDeque::new(), is_open, is_broken: false, sent: 0 }
+    }
+
+    /// Bytes that the socket has taken since the last time.
+    pub(super) fn takes_sent(&mut self) -> usize {
+        std::mem::take(&mut self.sent)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -77,13 +58,6 @@ impl Line {
         self.rest.iter().map(Bytes::len).sum()
     }
 
-    /// Has the system watch over it more closely.
-    pub(super) fn watch(&mut self) {
-        if !std::mem::replace(&mut self.is_watched, true) {
-            watch(&self.tcp);
-        }
-    }
-
     /// Takes frames of the engine's; says how many packets of Socket.IO are in them, if somebody wants to know.
     pub(super) fn engine_writes(&mut self, frames: &[u8], counts: bool) -> usize {
         self.is_open = true;
@@ -92,6 +66,14 @@ impl Line {
             self.rest.push_back(Bytes::copy_from_slice(&frames[written..]));
         }
         if counts { messages(frames) } else { 0 }
+    }
+
+    /// Takes a short frame of neither the engine's nor the session's.
+    pub(super) fn write_between(&mut self, frame: Bytes) {
+        let written = if self.rest.is_empty() { self.try_write(&[IoSlice::new(&frame)]) } else { 0 };
+        if written < frame.len() {
+            self.rest.push_back(frame.slice(written..));
+        }
     }
 
     /// Writes what waits until the socket takes no more.
@@ -109,10 +91,11 @@ impl Line {
         self.rest = VecDeque::new();
     }
 
-    /// Writes whole frames, as many as the socket takes; of the last of them the rest waits here. Says how many were begun.
-    pub(super) fn write<'a>(&mut self, frames: impl Iterator<Item = &'a Bytes> + Clone) -> (usize, Wrote) {
+    /// Writes whole frames, as many as the socket takes; of the last of them the rest waits here. Says how many were begun, and whether
+    /// the socket takes no more.
+    pub(super) fn write<'a>(&mut self, frames: impl Iterator<Item = &'a Bytes> + Clone) -> (usize, bool) {
         if self.is_stalled() {
-            return (0, Wrote::Some(0));
+            return (0, true);
         }
         let mut slices = [IoSlice::new(&[]); FRAMES_A_WRITE];
         let mut begun = 0;
@@ -120,25 +103,28 @@ impl Line {
             *slice = IoSlice::new(frame);
             begun += 1;
         }
-        let written = self.try_write(&slices[..begun]);
-        let (mut count, mut left) = (0, written);
+        let mut left = self.try_write(&slices[..begun]);
+        let mut count = 0;
         for frame in frames.take(FRAMES_A_WRITE) {
             if left == 0 {
-                return (count, Wrote::Some(written));
+                return (count, true);
             }
             count += 1;
             if left < frame.len() {
                 self.rest.push_back(frame.slice(left..));
-                return (count, Wrote::Some(written));
+                return (count, true);
             }
             left -= frame.len();
         }
-        (count, Wrote::All(written))
+        (count, false)
     }
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> usize {
         match self.tcp.try_write_vectored(slices) {
-            Ok(written) => written,
+            Ok(written) => {
+                self.sent += written;
+                written
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
                 self.is_broken = true;
@@ -148,25 +134,8 @@ impl Line {
     }
 }
 
-/// Others are told within 15 s that somebody who is counted was lost; the engine's pings would take longer to notice.
-pub(super) fn watch(tcp: &TcpStream) {
-    let asked = || -> io::Result<()> {
-        sockopt::set_tcp_keepidle(tcp, ASK_AFTER)?;
-        sockopt::set_tcp_keepintvl(tcp, ASK_EVERY)?;
-        sockopt::set_tcp_keepcnt(tcp, ASK_TIMES)?;
-        sockopt::set_socket_keepalive(tcp, true)?;
-        // The same for what was written and is not taken.
-        #[cfg(target_os = "linux")]
-        sockopt::set_tcp_user_timeout(tcp, (ASK_AFTER + ASK_EVERY * ASK_TIMES).as_millis() as u32)?;
-        Ok(())
-    };
-    if let Err(error) = asked() {
-        tracing::debug!(%error, "a counted session is not watched more closely");
-    }
-}
-
 /// How many of some whole frames carry a packet of Socket.IO.
-fn messages(mut frames: &[u8]) -> usize {
+pub(super) fn messages(mut frames: &[u8]) -> usize {
     let mut count = 0;
     while let [kind, length, rest @ ..] = frames {
         let (length, rest) = match (*length, rest) {
@@ -217,7 +186,7 @@ mod tests {
     async fn frames_stay_whole_and_in_order_whatever_the_socket_takes() {
         const COUNT: u32 = 5_000;
         let (tcp, there) = narrow().await;
-        let mut line = Line::new(tcp.clone());
+        let mut line = Line::new(tcp.clone(), false);
         let frame = |number: u32| {
             let text = format!("4{number:05}{}", "x".repeat(number as usize % 700));
             proto::Frame::written(|frame| frame.extend_from_slice(text.as_bytes())).wire().clone()
@@ -231,9 +200,9 @@ mod tests {
                     assert_eq!(line.engine_writes(b"\x81\x012", true), 0, "a ping is no packet");
                 }
                 // One, or many at once.
-                let (count, wrote) = line.write(frames[next..].iter().take(next % 100 + 1));
+                let (count, is_stalled) = line.write(frames[next..].iter().take(next % 100 + 1));
                 next += count;
-                if wrote.is_stalled() {
+                if is_stalled {
                     stalls += 1;
                     tcp.writable().await.unwrap();
                     line.write_on();

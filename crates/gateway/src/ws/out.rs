@@ -7,7 +7,7 @@
 //! since a client that does not read them is not read from either.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use super::backlog::Backlog;
 use crate::metrics::GatewayMetrics;
+use crate::stays::{Going, Visitor};
 
 /// How long a goodbye may take to be read before the connection is simply closed.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -42,10 +43,10 @@ pub(crate) struct Conn {
     pub(crate) heard_at: AtomicU32,
     /// Seconds on the same clock at which the connection began.
     pub(crate) began_at: u32,
-    /// Whether `hello` has been answered.
+    /// Whether it has been welcomed.
     pub(crate) is_welcome: AtomicBool,
-    /// Whether the node is leaving: the task says goodbye once everything accepted is acknowledged.
-    drain: AtomicBool,
+    /// Why it is asked to go, if it is: the task says goodbye once everything accepted is acknowledged.
+    going: AtomicU8,
     backlog_bytes_max: usize,
     metrics: GatewayMetrics,
 }
@@ -76,7 +77,7 @@ impl Conn {
             heard_at: AtomicU32::new(now),
             began_at: now,
             is_welcome: AtomicBool::new(false),
-            drain: AtomicBool::new(false),
+            going: AtomicU8::new(Going::No as u8),
             backlog_bytes_max,
             metrics,
         }
@@ -172,14 +173,14 @@ impl Conn {
         self.out.lock().end
     }
 
-    /// Asks the task to say goodbye once everything accepted is acknowledged.
-    pub(crate) fn ask_to_drain(&self) {
-        self.drain.store(true, Ordering::Release);
+    /// Asks the task to say goodbye once everything accepted is acknowledged; nothing more is accepted.
+    pub(crate) fn ask_to_go(&self, going: Going) {
+        self.going.fetch_max(going as u8, Ordering::AcqRel);
         self.nudge.notify_one();
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.drain.load(Ordering::Acquire)
+    pub(crate) fn going(&self) -> Going {
+        Going::of(self.going.load(Ordering::Acquire))
     }
 
     pub(crate) fn send_begins(&self) {
@@ -191,7 +192,7 @@ impl Conn {
         if before == 1 {
             self.all_sent.notify_waiters();
         }
-        if before == SENDS_WAITING || self.is_draining() {
+        if before == SENDS_WAITING || self.going() != Going::No {
             self.nudge.notify_one();
         }
     }
@@ -212,9 +213,9 @@ impl Conn {
         self.sends_waiting.load(Ordering::Acquire) > 0
     }
 
-    /// Whether to read on: not while the client leaves its answers lying, nor with too many sends under way.
+    /// Whether to read on: not while the client leaves its answers lying, nor with too many sends under way, nor at its end.
     pub(crate) fn may_read(&self) -> bool {
-        if self.sends_waiting.load(Ordering::Acquire) >= SENDS_WAITING {
+        if self.sends_waiting.load(Ordering::Acquire) >= SENDS_WAITING || self.going() != Going::No {
             return false;
         }
         let out = self.out.lock();
@@ -314,6 +315,12 @@ impl Outbox for Conn {
 
     fn reset(&self) {
         self.goodbye(Bye::Reset);
+    }
+}
+
+impl Visitor for Conn {
+    fn dismiss(&self) {
+        self.ask_to_go(Going::Unauthorized);
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hub::Seat;
+use people::Identity;
+use proto::to_client::Bye;
 use proto::{Request, RoomName};
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -14,8 +16,10 @@ use tokio::io::Interest;
 use super::out::Conn;
 use super::wire::{Stop, Wire};
 use crate::node::Node;
-use crate::on::{Guest, Stranger};
+use crate::on::{Guest, Hello, Stranger};
 use crate::places::Held;
+use crate::recognized::Recognized;
+use crate::stays::{Going, Visitor};
 
 /// How long a closed connection is still read from, so that the last frames are not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -25,6 +29,8 @@ pub(crate) type Work = BoxFuture<'static, After>;
 
 /// What a request leaves behind when it is done.
 pub(crate) enum After {
+    /// It is known who said hello.
+    Known(Hello, Box<Identity>),
     /// The guest has a seat in this room.
     Seated(RoomName, Seat),
     Nothing,
@@ -44,14 +50,14 @@ struct Session {
     work: Option<Work>,
 }
 
-/// Lives a connection from its upgrade to its end.
-pub(crate) async fn run(node: Arc<Node>, conn: Arc<Conn>, early: Vec<u8>, _held: Held) {
+/// Lives a connection from its upgrade to its end. `known`: who it is, where the upgrade has brought something that says so.
+pub(crate) async fn run(node: Arc<Node>, conn: Arc<Conn>, early: Vec<u8>, _held: Held, known: Option<Box<Recognized>>) {
     let number = node.connections.add(&conn);
     node.metrics.connects.with_label_values(&["websocket"]).inc();
     node.metrics.connections.with_label_values(&["websocket"]).inc();
     let mut session = Session {
         wire: Wire::new(early),
-        who: Who::Stranger(Stranger::new(&node, &conn)),
+        who: Who::begin(&node, &conn, known),
         work: None,
         conn: conn.clone(),
         node: node.clone(),
@@ -76,11 +82,10 @@ impl Session {
             {
                 return end.reason;
             }
-            if conn.is_draining() && ending.is_none() && self.work.is_none() && !conn.has_sends_waiting() {
-                conn.goodbye(proto::to_client::Bye::Drain);
+            if ending.is_none() && self.is_to_go() {
                 continue;
             }
-            let may_read = self.work.is_none() && !conn.is_draining() && conn.may_read();
+            let may_read = self.work.is_none() && conn.may_read();
             if may_read && self.wire.is_paused() {
                 if let Some(reason) = self.read() {
                     return reason;
@@ -134,15 +139,55 @@ impl Session {
         }
     }
 
+    /// Whether the connection was asked to go and has just been told goodbye.
+    fn is_to_go(&mut self) -> bool {
+        let bye = match self.conn.going() {
+            Going::No => return false,
+            Going::Drain => Bye::Drain,
+            Going::Unauthorized => {
+                // Nothing more is heard either, however long the last acknowledgement takes.
+                self.work = None;
+                self.who.leave_all();
+                Bye::Unauthorized
+            }
+        };
+        let may_go = self.work.is_none() && !self.conn.has_sends_waiting();
+        if may_go {
+            self.conn.goodbye(bye);
+        }
+        may_go
+    }
+
     fn after(&mut self, after: After) {
         self.work = None;
-        if let (After::Seated(room, seat), Who::Guest(guest)) = (after, &mut self.who) {
-            guest.seats.insert(room, seat);
+        match (after, &mut self.who) {
+            (After::Known(hello, identity), who @ Who::Stranger(_)) => {
+                *who = Who::Guest(Box::new(Guest::welcome(&self.node, &self.conn, Some(hello), *identity)));
+            }
+            (After::Seated(room, seat), Who::Guest(guest)) => {
+                guest.seats.insert(room, seat);
+            }
+            _ => {}
         }
     }
 }
 
 impl Who {
+    fn begin(node: &Arc<Node>, conn: &Arc<Conn>, known: Option<Box<Recognized>>) -> Self {
+        match known.map(|known| *known) {
+            Some(Ok(identity)) => return Self::Guest(Box::new(Guest::welcome(node, conn, None, identity))),
+            Some(Err(_)) => conn.dismiss(),
+            None => {}
+        }
+        Self::Stranger(Stranger::new(node, conn))
+    }
+
+    fn leave_all(&mut self) {
+        if let Self::Guest(guest) = self {
+            guest.seats.clear();
+        }
+    }
+
     fn on_text(&mut self, text: &str, node: &Arc<Node>, conn: &Arc<Conn>) -> Option<Work> {
         let request = match Request::parse(text) {
             Ok(request) => request,
@@ -152,13 +197,7 @@ impl Who {
             }
         };
         match self {
-            Self::Stranger(stranger) => {
-                if let Some(guest) = stranger.on(request) {
-                    conn.is_welcome.store(true, Ordering::Relaxed);
-                    *self = Self::Guest(Box::new(guest));
-                }
-                None
-            }
+            Self::Stranger(stranger) => stranger.on(request),
             Self::Guest(guest) => guest.on(request),
         }
     }

@@ -335,6 +335,12 @@ impl Bus for Handle {
         }
     }
 
+    fn forget(&self, room: &RoomName, epoch: Epoch, floor: u64) {
+        let mut state = self.0.bus.state.lock();
+        let numbers = state.memory.get_mut(&(room.clone(), epoch.0)).into_iter().flat_map(BTreeMap::values_mut);
+        numbers.filter(|kept| kept.as_ref().is_some_and(|kept| kept.seq <= floor)).for_each(|kept| *kept = None);
+    }
+
     fn subscribe(&self, room: &RoomName) {
         self.0.want(room);
     }

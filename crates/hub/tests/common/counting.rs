@@ -123,6 +123,10 @@ impl Store for Counting {
         page
     }
 
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
+        self.store.rooms(after, limit).await
+    }
+
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         let epoch = self.store.epoch().await;
         self.travel().await;

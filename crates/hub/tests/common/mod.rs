@@ -11,7 +11,7 @@ pub mod node;
 use std::sync::Arc;
 
 use proto::{PersonName, RoomName, Text, User, UserId};
-use store::{SqliteConfig, SqliteStore, Store, StoreMetrics};
+use store::{SqliteConfig, SqliteStore, StoreMetrics};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use trace::{Span, TraceMetrics, Tracer};
@@ -44,7 +44,7 @@ pub fn tracer(ratio: f64) -> (Tracer, mpsc::Receiver<Span>) {
 }
 
 /// A real store in a file of its own. It lives as long as its folder.
-pub async fn sqlite(folder: &TempDir) -> Arc<dyn Store> {
+pub async fn sqlite(folder: &TempDir) -> Arc<SqliteStore> {
     let path = folder.path().join("rooms.db");
     Arc::new(SqliteStore::open(path.to_str().unwrap(), SqliteConfig::default(), store_metrics()).await.unwrap())
 }

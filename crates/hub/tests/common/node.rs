@@ -81,6 +81,10 @@ impl Node {
         Ok(seat)
     }
 
+    pub fn ring_bytes(&self) -> u64 {
+        self.counted("tertulia_ring_bytes", None)
+    }
+
     /// The sum of a metric's series that have this label, or all of them.
     pub fn counted(&self, name: &str, label: Option<&str>) -> u64 {
         self.hub.observe();

@@ -62,6 +62,10 @@ impl Store for Altered {
         self.store.before(room, seq, limit).await
     }
 
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
+        self.store.rooms(after, limit).await
+    }
+
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         self.store.epoch().await
     }

@@ -1,6 +1,6 @@
 //! Rooms that leave whole, and rooms that come in.
 
-use proto::RoomName;
+use proto::{MessageId, RoomName};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, FromRow};
 use tokio::time::timeout;
@@ -8,17 +8,28 @@ use uuid::Uuid;
 
 use super::{PostgresStore, faults, rows_of, settings};
 use crate::StoreError;
-use crate::archive::{Above, Present, Record, Records, Restoration, Restored, TextHash};
+use crate::archive::{Above, GoneId, Present, Record, Records, Restoration, Restored, TextHash};
 use crate::moment::Moment;
-use crate::row::{column, one_more};
+use crate::row::{self, GoneColumns, column, one_more};
 use crate::snapshot::{self, RecordColumns};
 
 const ROOMS: &str = "SELECT room FROM heads WHERE room > $1 AND head > 0 ORDER BY room LIMIT $2";
 
 /// Locks the head as every writer does, and keeps its numbers for what comes.
 const RESERVE: &str = "
-    INSERT INTO heads AS h (room, head) VALUES ($1, $2)
-    ON CONFLICT ON CONSTRAINT heads_pkey DO UPDATE SET head = greatest(h.head, excluded.head)";
+    INSERT INTO heads AS h (room, head, floor) VALUES ($1, $2, $3)
+    ON CONFLICT ON CONSTRAINT heads_pkey
+    DO UPDATE SET head = greatest(h.head, excluded.head), floor = greatest(h.floor, excluded.floor)
+    RETURNING floor";
+
+const GONE: &str = "
+    SELECT k.* FROM unnest($2::uuid[]) w (id) CROSS JOIN LATERAL (
+        SELECT n.id, n.text_hash, n.seq, n.at FROM kept_ids n
+        WHERE n.room = $1 AND n.id BETWEEN w.id AND w.id ORDER BY n.id LIMIT 1) k";
+
+const KEEP_IDS: &str = "
+    INSERT INTO kept_ids (room, id, text_hash, seq, at)
+    SELECT $1, g.* FROM unnest($2::uuid[], $3::bytea[], $4::bigint[], $5::timestamptz[]) g";
 
 /// Look-ups one by one, in an order that only the right index has; see `tertulia_append` for why.
 const PRESENT: &str = "
@@ -84,15 +95,24 @@ async fn put_back(connection: &mut PgConnection, wanted: &Restoration<'_>) -> Re
     let judge = |error| faults::judge(&error).error;
     let mut transaction = connection.begin().await.map_err(judge)?;
     let room = wanted.room.as_str();
-    sqlx::query(RESERVE).bind(room).bind(column(wanted.reach())).execute(&mut *transaction).await.map_err(judge)?;
-    let present = present(&mut transaction, wanted).await?;
-    let write = match present.plan(wanted) {
-        Ok(write) => write,
+    let floor: i64 = sqlx::query_scalar(RESERVE)
+        .bind(room)
+        .bind(column(wanted.reach()))
+        .bind(column(wanted.floor))
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(judge)?;
+    let present = present(&mut transaction, wanted, row::number(floor)).await?;
+    let (write, ids) = match present.plan(wanted) {
+        Ok(plan) => plan,
         Err(seq) => {
             transaction.rollback().await.map_err(judge)?;
             return Ok(Restored::Differs(seq));
         }
     };
+    if !ids.is_empty() {
+        keep_ids(&mut transaction, room, &ids).await.map_err(judge)?;
+    }
     if !write.is_empty() {
         keep(&mut transaction, room, &write).await.map_err(judge)?;
         settings::epoch_after(wanted.void).execute(&mut *transaction).await.map_err(judge)?;
@@ -101,18 +121,39 @@ async fn put_back(connection: &mut PgConnection, wanted: &Restoration<'_>) -> Re
     Ok(Restored::Kept(write.len()))
 }
 
-async fn present(connection: &mut PgConnection, wanted: &Restoration<'_>) -> Result<Present, StoreError> {
+async fn present(connection: &mut PgConnection, wanted: &Restoration<'_>, floor: u64) -> Result<Present, StoreError> {
+    let judge = |error| faults::judge(&error).error;
+    let ids: Vec<Uuid> = wanted.ids().map(|MessageId(id)| id).collect();
+    let gone: Vec<GoneColumns> = sqlx::query_as(GONE)
+        .bind(wanted.room.as_str())
+        .bind(ids.as_slice())
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(judge)?;
+    let gone = gone.into_iter().map(|row| row.gone(wanted.room)).collect::<Result<Vec<GoneId>, _>>()?;
     let messages = || wanted.records.iter().map(|record| &record.message);
     let rows: Vec<RecordColumns> = sqlx::query_as(PRESENT)
         .bind(wanted.room.as_str())
         .bind(messages().map(|message| column(message.seq)).collect::<Vec<i64>>())
         .bind(messages().map(|message| column(message.rev)).collect::<Vec<i64>>())
-        .bind(messages().map(|message| message.id.0).collect::<Vec<Uuid>>())
+        .bind(ids)
         .fetch_all(connection)
         .await
-        .map_err(|error| faults::judge(&error).error)?;
+        .map_err(judge)?;
     let records = rows.into_iter().filter_map(|row| row.record(wanted.room).transpose());
-    Ok(Present::new(records.collect::<Result<Vec<Record>, _>>()?))
+    Ok(Present::new(floor, gone, records.collect::<Result<Vec<Record>, _>>()?))
+}
+
+async fn keep_ids(connection: &mut PgConnection, room: &str, ids: &[GoneId]) -> Result<(), sqlx::Error> {
+    sqlx::query(KEEP_IDS)
+        .bind(room)
+        .bind(ids.iter().map(|gone| gone.id.0).collect::<Vec<Uuid>>())
+        .bind(ids.iter().map(|gone| gone.text_hash).collect::<Vec<TextHash>>())
+        .bind(ids.iter().map(|gone| column(gone.seq)).collect::<Vec<i64>>())
+        .bind(ids.iter().map(|gone| Moment(gone.at)).collect::<Vec<Moment>>())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn keep(connection: &mut PgConnection, room: &str, records: &[&Record]) -> Result<(), sqlx::Error> {

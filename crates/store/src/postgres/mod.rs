@@ -3,29 +3,35 @@
 //! Writers have lanes, a connection each; readers share a few others. Nothing here waits for ever: the server is told to
 //! give up before we do, and a server that does not even say so is [`StoreError::Away`] and its connection gone.
 
+mod accounts;
 mod archive;
 mod config;
 mod connect;
 mod durability;
 mod evidence;
+mod exports;
 mod faults;
 mod read;
+mod retention;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::PostgresConfig;
 
 use async_trait::async_trait;
-use proto::{Epoch, RoomName};
+use proto::{Epoch, RoomName, Timestamp};
 use sqlx::FromRow;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use tokio::time::timeout;
 
 use self::connect::PgOpener;
-use crate::archive::{Above, Archive, Records, Restoration, Restored};
+use crate::archive::{Above, Archive, GoneId, GoneIds, Records, Restoration, Restored};
 use crate::migrations::Step;
+use crate::retention::{Forgotten, Policy, Retention};
 use crate::seats::Seats;
 use crate::snapshot;
 use crate::{Amendment, Changes, Durability, Heads, Outcome, Post, Store, StoreError, StoreMetrics, Tail};
@@ -159,6 +165,10 @@ impl Store for PostgresStore {
         Ok(self.metrics.watch(&self.metrics.before, read).await?.tail(limit))
     }
 
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
+        self.metrics.watch(&self.metrics.heads, self.list_rooms(after, limit)).await
+    }
+
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         self.metrics.watch(&self.metrics.settings, self.read_epoch()).await
     }
@@ -185,15 +195,38 @@ impl Store for PostgresStore {
 
 #[async_trait]
 impl Archive for PostgresStore {
-    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
-        self.list_rooms(after, limit).await
-    }
-
     async fn records(&self, room: &RoomName, above: Above, limit: usize) -> Result<Records, StoreError> {
         self.read_records(room, above, limit).await
     }
 
     async fn restore(&self, restoration: &Restoration<'_>) -> Result<Restored, StoreError> {
         self.put_back(restoration).await
+    }
+
+    async fn gone_ids(&self, room: &RoomName, from: GoneIds, limit: usize) -> Result<Vec<GoneId>, StoreError> {
+        self.read_gone_ids(room, from, limit).await
+    }
+}
+
+#[async_trait]
+impl Retention for PostgresStore {
+    async fn policy(&self, room: &RoomName) -> Result<Policy, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.read_policy(room)).await
+    }
+
+    async fn set_policy(&self, room: &RoomName, policy: Policy) -> Result<(), StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.write_policy(room, policy)).await
+    }
+
+    async fn policies(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<(RoomName, Policy)>, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.read_policies(after, limit)).await
+    }
+
+    async fn due(&self, room: &RoomName, policy: Policy, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.metrics.watch(&self.metrics.due, self.read_due(room, policy, now, limit)).await
+    }
+
+    async fn forget(&self, room: &RoomName, floor: u64, limit: usize) -> Result<Forgotten, StoreError> {
+        self.metrics.watch(&self.metrics.forget, self.let_go(room, floor, limit)).await
     }
 }

@@ -8,18 +8,19 @@ use crate::row::{self, one_more};
 use crate::snapshot::Snapshot;
 use crate::{Heads, StoreError};
 
-/// A look-up for each room, not a join: a join may be planned as a walk over all heads.
+/// A look-up for each room, not a join: a join may be planned as a walk over all heads, and one with a limit cannot.
 const HEADS: &str = "
     SELECT (SELECT value FROM settings WHERE key = 'epoch') AS epoch,
-        ARRAY(
-            SELECT coalesce((SELECT h.head FROM heads h WHERE h.room = r.room), 0)
-            FROM unnest($1) WITH ORDINALITY r (room, place) ORDER BY r.place
-        ) AS heads";
+        coalesce(array_agg(coalesce(h.head, 0) ORDER BY r.place), '{}') AS heads,
+        coalesce(array_agg(coalesce(h.floor, 0) ORDER BY r.place), '{}') AS floors
+    FROM unnest($1) WITH ORDINALITY r (room, place)
+    LEFT JOIN LATERAL (SELECT n.head, n.floor FROM heads n WHERE n.room = r.room LIMIT 1) h ON true";
 
 #[derive(FromRow)]
 struct HeadsRow {
     epoch: Option<String>,
     heads: Vec<i64>,
+    floors: Vec<i64>,
 }
 
 impl PostgresStore {
@@ -27,8 +28,9 @@ impl PostgresStore {
         let names: Vec<&str> = rooms.iter().map(RoomName::as_str).collect();
         let rows = self.ask_twice(|| sqlx::query(HEADS).bind(&names)).await?;
         match rows_of::<HeadsRow>(&rows)?.pop() {
-            Some(HeadsRow { epoch: Some(epoch), heads }) => {
-                Ok(Heads { epoch: row::epoch(&epoch)?, heads: heads.into_iter().map(row::number).collect() })
+            Some(HeadsRow { epoch: Some(epoch), heads, floors }) => {
+                let numbers = |column: Vec<i64>| column.into_iter().map(row::number).collect();
+                Ok(Heads { epoch: row::epoch(&epoch)?, heads: numbers(heads), floors: numbers(floors) })
             }
             _ => Err(StoreError::Refused("its settings lack an epoch".into())),
         }

@@ -18,6 +18,7 @@ mod status {
     pub(super) const ID_TAKEN: i32 = 2;
     pub(super) const NOT_FOUND: i32 = 3;
     pub(super) const FORBIDDEN: i32 = 4;
+    pub(super) const FORGOTTEN: i32 = 5;
 }
 
 #[derive(FromRow)]
@@ -43,6 +44,7 @@ impl PostgresStore {
         outcomes(&rows, posts, |post, row| match row.status {
             status::KEPT => Ok(row.columns.numbered().map(|(seq, at)| Outcome::Kept(post.kept(seq, at)))),
             status::KNOWN => Ok(row.columns.message(&post.room)?.map(Outcome::Known)),
+            status::FORGOTTEN => Ok(row.columns.forgotten()),
             status::ID_TAKEN => Ok(Some(Outcome::IdTaken)),
             _ => Ok(None),
         })

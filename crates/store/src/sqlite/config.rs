@@ -13,10 +13,12 @@ pub struct SqliteConfig {
     pub allow_newer: bool,
     /// Only to read: the file must be there and its schema up to date, and a node may be using it.
     pub reads_only: bool,
+    /// Only for accounts: a node may be using the file, and goes on doing so.
+    pub beside: bool,
 }
 
 impl Default for SqliteConfig {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout: Duration::from_secs(5), allow_newer: false, reads_only: false }
+        Self { readers: 4, busy_timeout: Duration::from_secs(5), allow_newer: false, reads_only: false, beside: false }
     }
 }

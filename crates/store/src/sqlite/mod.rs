@@ -6,15 +6,20 @@
 //! There is no evidence of a restored copy here, as Postgres gives it: a file looks the same wherever it came from. Whoever
 //! puts a backup back restarts the node, and with it go the positions that its clients' connections held.
 
+mod accounts;
 mod archive;
 mod config;
 mod connect;
 mod durability;
+mod exports;
 mod faults;
 mod file;
 mod read;
+mod retention;
 mod settings;
 mod survey;
+mod tasks;
+mod webhooks;
 mod write;
 
 pub use config::SqliteConfig;
@@ -23,11 +28,12 @@ use std::fs::File;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use proto::{Epoch, RoomName};
+use proto::{Epoch, RoomName, Timestamp};
 
 use self::connect::{Kind, SqliteOpener};
-use crate::archive::{Above, Archive, Records, Restoration, Restored};
+use crate::archive::{Above, Archive, GoneId, GoneIds, Records, Restoration, Restored};
 use crate::migrations::Step;
+use crate::retention::{Forgotten, Policy, Retention};
 use crate::seats::{Opener, Seats};
 use crate::snapshot;
 use crate::{Amendment, Changes, Durability, Heads, Outcome, Post, Store, StoreError, StoreMetrics, Tail};
@@ -50,7 +56,8 @@ impl SqliteStore {
         let path = file::path(path_or_url)?;
         let seats = |kind, count| Seats::new(SqliteOpener::new(&path, &config, kind), count, config.busy_timeout);
         let (writer, readers) = (seats(Kind::Writer, 1), seats(Kind::Reader, config.readers.max(1)));
-        let lock = if config.reads_only {
+        // A node that has the file has brought its schema up to date.
+        let lock = if config.reads_only || (config.beside && file::is_in_use(&path)) {
             file::must_exist(&path)?;
             let mut seat = readers.take().await?;
             connect::schema(&mut seat.connection).await?.refuse_unfinished(config.allow_newer)?;
@@ -123,6 +130,10 @@ impl Store for SqliteStore {
         Ok(self.metrics.watch(&self.metrics.before, read).await?.tail(limit))
     }
 
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
+        self.metrics.watch(&self.metrics.heads, self.list_rooms(after, limit)).await
+    }
+
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         self.metrics.watch(&self.metrics.settings, self.read_epoch()).await
     }
@@ -149,15 +160,38 @@ impl Store for SqliteStore {
 
 #[async_trait]
 impl Archive for SqliteStore {
-    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
-        self.list_rooms(after, limit).await
-    }
-
     async fn records(&self, room: &RoomName, above: Above, limit: usize) -> Result<Records, StoreError> {
         self.read_records(room, above, limit).await
     }
 
     async fn restore(&self, restoration: &Restoration<'_>) -> Result<Restored, StoreError> {
         self.put_back(restoration).await
+    }
+
+    async fn gone_ids(&self, room: &RoomName, from: GoneIds, limit: usize) -> Result<Vec<GoneId>, StoreError> {
+        self.read_gone_ids(room, from, limit).await
+    }
+}
+
+#[async_trait]
+impl Retention for SqliteStore {
+    async fn policy(&self, room: &RoomName) -> Result<Policy, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.read_policy(room)).await
+    }
+
+    async fn set_policy(&self, room: &RoomName, policy: Policy) -> Result<(), StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.write_policy(room, policy)).await
+    }
+
+    async fn policies(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<(RoomName, Policy)>, StoreError> {
+        self.metrics.watch(&self.metrics.settings, self.read_policies(after, limit)).await
+    }
+
+    async fn due(&self, room: &RoomName, policy: Policy, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.metrics.watch(&self.metrics.due, self.read_due(room, policy, now, limit)).await
+    }
+
+    async fn forget(&self, room: &RoomName, floor: u64, limit: usize) -> Result<Forgotten, StoreError> {
+        self.metrics.watch(&self.metrics.forget, self.let_go(room, floor, limit)).await
     }
 }

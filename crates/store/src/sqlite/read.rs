@@ -9,7 +9,7 @@ use crate::snapshot::{Snapshot, SnapshotRow};
 use crate::{Heads, StoreError};
 
 const HEADS: &str = "
-    SELECT s.value AS epoch, coalesce(h.head, 0) AS head
+    SELECT s.value AS epoch, coalesce(h.head, 0) AS head, coalesce(h.floor, 0) AS floor
     FROM settings s LEFT JOIN json_each($1) r ON true LEFT JOIN heads h ON h.room = r.value
     WHERE s.key = 'epoch' ORDER BY r.key";
 
@@ -17,6 +17,7 @@ const HEADS: &str = "
 struct HeadsRow {
     epoch: String,
     head: i64,
+    floor: i64,
 }
 
 impl SqliteStore {
@@ -34,7 +35,9 @@ impl SqliteStore {
         let first = rows.first().ok_or_else(|| StoreError::Refused("its settings lack an epoch".into()))?;
         let epoch = row::epoch(&first.epoch)?;
         // Asked about no room, one row still carries the epoch.
-        Ok(Heads { epoch, heads: rows.iter().take(rooms.len()).map(|row| row::number(row.head)).collect() })
+        let rows = rows.iter().take(rooms.len());
+        let (heads, floors) = rows.map(|row| (row::number(row.head), row::number(row.floor))).unzip();
+        Ok(Heads { epoch, heads, floors })
     }
 
     /// One of the statements in [`crate::snapshot`], with one row more than asked for.

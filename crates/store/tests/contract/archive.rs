@@ -24,7 +24,7 @@ async fn all(store: &Arc<dyn Archive>, name: &str) -> (u64, Vec<Record>) {
 
 async fn restore(store: &Arc<dyn Archive>, name: &str, head: u64, records: &[Record]) -> Restored {
     let void = store.epoch().await.unwrap();
-    store.restore(&Restoration { room: &room(name), head, records, void }).await.unwrap()
+    store.restore(&Restoration { room: &room(name), head, floor: 0, gone: &[], records, void }).await.unwrap()
 }
 
 /// A room in this house, and empty stores of both kinds to carry it to.
@@ -103,7 +103,7 @@ pub async fn only_the_epoch_that_was_meant_ends(house: House) {
     for (_house, new) in moves {
         let epoch = new.epoch().await.unwrap();
         let lobby = room("lobby");
-        let some = |records, void| Restoration { room: &lobby, head, records, void };
+        let some = |records, void| Restoration { room: &lobby, head, floor: 0, gone: &[], records, void };
         new.restore(&some(&records[..1], Epoch(epoch.0 ^ 1))).await.unwrap();
         assert_eq!(new.epoch().await.unwrap(), epoch);
         new.restore(&some(&records[..2], epoch)).await.unwrap();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proto::{Message, MessageId, PersonName, RoomName, Text, User, UserId};
 use store::{
-    Amendment, Archive, Change, Outcome, Post, PostgresConfig, PostgresStore, SqliteConfig, SqliteStore, Store,
-    StoreMetrics,
+    Accounts, Amendment, Archive, Change, Keeper, Outcome, Post, PostgresConfig, PostgresStore, Retention,
+    SqliteConfig, SqliteStore, Store, StoreMetrics,
 };
 use tempfile::TempDir;
 use testkit::postgres::Postgres;
@@ -17,7 +17,7 @@ pub enum House {
     /// As many nodes as one likes.
     Postgres { url: String },
     /// One node, which callers share: a file serves no second one.
-    Sqlite { folder: TempDir, node: OnceCell<Arc<dyn Archive>> },
+    Sqlite { folder: TempDir, node: OnceCell<Arc<dyn Keeper>> },
 }
 
 impl House {
@@ -35,17 +35,32 @@ impl House {
 
     /// The same node, for whoever carries rooms.
     pub async fn archive(&self) -> Arc<dyn Archive> {
+        self.keeper().await
+    }
+
+    /// The same node, for whoever makes rooms forget.
+    pub async fn retention(&self) -> Arc<dyn Retention> {
+        self.keeper().await
+    }
+
+    /// The same node, with all that it can.
+    pub async fn keeper(&self) -> Arc<dyn Keeper> {
         match self {
             Self::Postgres { url } => Arc::new(postgres(url).await),
             Self::Sqlite { folder, node } => {
                 let open = async || {
                     let path = folder.path().join("rooms.db");
                     let store = SqliteStore::open(path.to_str().unwrap(), SqliteConfig::default(), metrics()).await;
-                    Arc::new(store.unwrap()) as Arc<dyn Archive>
+                    Arc::new(store.unwrap()) as Arc<dyn Keeper>
                 };
                 node.get_or_init(open).await.clone()
             }
         }
+    }
+
+    /// The same node, for whoever looks after people.
+    pub async fn accounts(&self) -> Arc<dyn Accounts> {
+        self.keeper().await
     }
 
     /// Several nodes, all opened at the same moment.
@@ -136,6 +151,7 @@ pub fn kept_one(outcomes: Vec<Outcome>) -> Message {
 pub fn seqs(outcomes: &[Outcome]) -> Vec<u64> {
     let seq = |outcome: &Outcome| match outcome {
         Outcome::Kept(message) | Outcome::Known(message) => message.seq,
+        Outcome::Forgotten { seq, .. } => *seq,
         _ => 0,
     };
     outcomes.iter().map(seq).collect()

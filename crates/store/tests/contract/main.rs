@@ -6,9 +6,12 @@
 // In a test program nothing is reachable from outside, and what fails may fail on the spot.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod accounts;
 mod amending;
 mod archive;
 mod bad_days;
+mod exports;
+mod forgetting;
 mod house;
 mod lone_file;
 mod model;
@@ -16,6 +19,8 @@ mod numbering;
 mod plans;
 mod reading;
 mod settings;
+mod tasks;
+mod webhooks;
 
 macro_rules! promises {
     ($($chapter:ident { $($promise:ident)* })*) => {
@@ -90,6 +95,69 @@ promises! {
         numbers_are_kept_free_for_what_is_still_to_come
         what_went_on_stays_and_what_is_newer_comes
         as_many_records_as_one_likes_go_at_once
+    }
+    accounts {
+        a_name_is_given_once
+        of_many_who_want_a_name_one_gets_it
+        many_names_are_looked_up_at_once
+        accounts_are_listed_by_their_names
+        a_grant_lets_its_bearer_be_the_account
+        a_grant_that_is_not_used_expires
+        revoking_ends_one_or_all_but_one
+        whoever_is_disabled_loses_all_and_gets_nothing
+        another_password_ends_all_but_the_session_that_asked
+        who_is_admin_no_more_loses_what_says_so
+        nothing_slips_in_while_an_account_is_disabled
+        what_was_revoked_after_a_moment_is_told
+        what_ended_long_ago_is_forgotten
+    }
+    forgetting {
+        what_is_at_or_below_the_floor_is_read_no_more
+        a_position_below_the_floor_is_told_so
+        the_floor_is_there_before_the_first_row_is_gone
+        an_old_message_that_changed_lately_is_gone_too
+        an_emptied_room_numbers_on
+        an_id_is_known_after_its_message_is_gone
+        what_is_gone_cannot_be_changed
+        the_floor_never_falls_and_never_passes_the_head
+        a_policy_is_kept_until_another_comes
+        what_is_due_by_number_is_all_but_the_newest
+        what_is_due_by_age_is_found_a_batch_at_a_time
+        writers_and_readers_go_on_while_a_room_forgets
+        a_room_that_forgot_is_the_same_in_another_store
+        what_is_gone_there_is_gone_here
+    }
+    exports {
+        an_export_is_there_once_it_is_complete
+        an_attempt_that_was_overtaken_writes_no_more
+        a_room_is_exported_by_one_task_at_a_time
+    }
+    tasks {
+        a_task_is_kept_as_it_was_added
+        of_two_with_a_key_one_is_added_while_it_is_undone
+        what_is_due_comes_the_oldest_first_and_only_of_the_kinds_asked_for
+        of_many_who_claim_one_gets_it
+        what_a_silent_worker_left_is_due_again
+        a_lease_that_is_extended_holds
+        what_is_done_is_gone_or_remembered
+        a_claim_that_was_lost_changes_nothing
+        a_failure_is_due_later_and_counts
+        what_is_given_back_does_not_count
+        a_dead_letter_is_listed_sent_again_or_dropped
+        lists_come_in_pages
+        tasks_are_counted_by_kind
+        a_slot_yields_one_task_whoever_asks
+        what_is_old_is_swept
+    }
+    webhooks {
+        a_webhook_is_kept_changed_and_forgotten
+        webhooks_are_listed_by_room_in_pages
+        a_message_causes_a_task_for_each_webhook_that_wants_it
+        what_is_known_already_causes_nothing_more
+        edits_and_deletions_cause_their_own
+        a_disabled_webhook_hears_nothing
+        many_rooms_in_one_batch_tell_their_own
+        a_batch_that_fails_causes_nothing
     }
     model {
         any_sequence_of_calls_ends_where_a_plain_model_ends

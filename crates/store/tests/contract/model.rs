@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proto::{Message, Timestamp};
-use store::{Amendment, Outcome, Post, Store};
+use store::{Amendment, Forgotten, Outcome, Post, Retention};
 
 use crate::house::*;
 
@@ -32,6 +32,11 @@ enum Call {
         seq: u64,
         limit: usize,
     },
+    Forget {
+        room: usize,
+        floor: u64,
+        limit: usize,
+    },
 }
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
@@ -42,20 +47,26 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         1 => (0..2_usize, 0..20_u64, 0..6_usize).prop_map(|(room, after, limit)| Call::Changes { room, after, limit }),
         1 => (0..2_usize, 0..10_u64).prop_map(|(room, span)| Call::Newest { room, span }),
         1 => (0..2_usize, 0..12_u64, 0..6_usize).prop_map(|(room, seq, limit)| Call::Before { room, seq, limit }),
+        1 => (0..2_usize, 0..12_u64, 0..6_usize).prop_map(|(room, floor, limit)| Call::Forget { room, floor, limit }),
     ];
     proptest::collection::vec(call, 1..25)
 }
 
-/// A room: its head, and each message with its first words.
+/// A room: its head and floor, each message ever kept with its first words, and how many of those lost their row.
 #[derive(Default)]
 struct Room {
     head: u64,
+    floor: u64,
     kept: Vec<(Message, String)>,
+    gone: usize,
 }
 
 impl Room {
     fn append(&mut self, post: &Post) -> Outcome {
         match self.kept.iter().find(|(message, _)| message.id == post.id) {
+            Some((Message { id, seq, .. }, first)) if first == post.text.as_str() && *seq <= self.floor => {
+                return Outcome::Forgotten { id: *id, seq: *seq, at: Timestamp(0) };
+            }
             Some((message, first)) if first == post.text.as_str() => return Outcome::Known(message.clone()),
             Some(_) => return Outcome::IdTaken,
             None => self.head += 1,
@@ -77,7 +88,8 @@ impl Room {
     }
 
     fn amend(&mut self, seq: u64, author: bool, words: Option<u8>) -> Outcome {
-        let Some((message, _)) = self.kept.iter_mut().find(|(message, _)| message.seq == seq) else {
+        let floor = self.floor;
+        let Some((message, _)) = self.kept.iter_mut().find(|(message, _)| message.seq == seq && seq > floor) else {
             return Outcome::NotFound;
         };
         let says = words.map_or_else(String::new, word);
@@ -96,10 +108,18 @@ impl Room {
     }
 
     fn by_rev(&self, after: u64) -> Vec<Message> {
-        let mut found: Vec<Message> =
-            self.kept.iter().map(|(message, _)| message.clone()).filter(|message| message.rev > after).collect();
+        let is_told = |message: &Message| message.rev > after && message.seq > self.floor;
+        let mut found: Vec<Message> = self.kept.iter().map(|(message, _)| message.clone()).filter(is_told).collect();
         found.sort_by_key(|message| message.rev);
         found
+    }
+
+    fn forget(&mut self, floor: u64, limit: usize) -> Forgotten {
+        self.floor = self.floor.max(floor.min(self.head));
+        let below = self.kept.iter().filter(|(message, _)| message.seq <= self.floor).count();
+        let messages = (below - self.gone).min(limit);
+        self.gone += messages;
+        Forgotten { floor: self.floor, messages, more: limit > 0 && messages == limit }
     }
 }
 
@@ -122,12 +142,13 @@ fn timeless_outcomes(outcomes: Vec<Outcome>) -> Vec<Outcome> {
     let plain = |outcome| match outcome {
         Outcome::Kept(message) => Outcome::Kept(timeless(message)),
         Outcome::Known(message) => Outcome::Known(timeless(message)),
+        Outcome::Forgotten { id, seq, at: _ } => Outcome::Forgotten { id, seq, at: Timestamp(0) },
         other => other,
     };
     outcomes.into_iter().map(plain).collect()
 }
 
-async fn hold_against_model(store: &Arc<dyn Store>, case: usize, calls: Vec<Call>) {
+async fn hold_against_model(store: &Arc<dyn Retention>, case: usize, calls: Vec<Call>) {
     let mut rooms = [Room::default(), Room::default()];
     let name = |at: usize| format!("{}-{case}", ROOMS[at]);
     for call in calls {
@@ -156,7 +177,10 @@ async fn hold_against_model(store: &Arc<dyn Store>, case: usize, calls: Vec<Call
             Call::Changes { room: at, after, limit } => {
                 let told = store.changes(&room(&name(at)), after, limit).await.unwrap();
                 let mut expected = rooms[at].by_rev(after);
-                assert_eq!((told.more, told.head), (expected.len() > limit, rooms[at].head));
+                assert_eq!(
+                    (told.more, told.head, told.floor),
+                    (expected.len() > limit, rooms[at].head, rooms[at].floor)
+                );
                 expected.truncate(limit);
                 let end = expected.last().map_or(after, |message| message.rev);
                 assert_eq!(told.complete_to, if told.more { end } else { rooms[at].head });
@@ -164,7 +188,7 @@ async fn hold_against_model(store: &Arc<dyn Store>, case: usize, calls: Vec<Call
             }
             Call::Newest { room: at, span } => {
                 let told = store.newest_changes(&room(&name(at)), span).await.unwrap();
-                let after = rooms[at].head.saturating_sub(span);
+                let after = rooms[at].head.saturating_sub(span).max(rooms[at].floor);
                 assert_eq!((told.after, told.complete_to), (after, rooms[at].head));
                 assert_eq!(timeless_all(told.messages), rooms[at].by_rev(after));
             }
@@ -174,15 +198,21 @@ async fn hold_against_model(store: &Arc<dyn Store>, case: usize, calls: Vec<Call
                 older.retain(|message| message.seq < seq);
                 older.sort_by_key(|message| message.seq);
                 let skipped = older.len().saturating_sub(limit);
-                assert_eq!((told.more, told.head), (skipped > 0, rooms[at].head));
+                assert_eq!((told.more, told.head, told.floor), (skipped > 0, rooms[at].head, rooms[at].floor));
                 assert_eq!(timeless_all(told.messages), older.split_off(skipped));
+            }
+            Call::Forget { room: at, floor, limit } => {
+                let told = store.forget(&room(&name(at)), floor, limit).await.unwrap();
+                assert_eq!(told, rooms[at].forget(floor, limit));
+                let heads = store.heads(&[room(&name(at))]).await.unwrap();
+                assert_eq!((heads.heads[0], heads.floors[0]), (rooms[at].head, rooms[at].floor));
             }
         }
     }
 }
 
 pub async fn any_sequence_of_calls_ends_where_a_plain_model_ends(house: House) {
-    let store = house.node().await;
+    let store = house.retention().await;
     let here = tokio::runtime::Handle::current();
     // The runner is not asynchronous; a thread of its own may wait. Each case has rooms of its own.
     let run = move || {

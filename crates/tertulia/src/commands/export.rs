@@ -1,8 +1,6 @@
 //! `tertulia export`: rooms as JSON lines.
 //!
-//! A room is read page by page, in the order of its messages up to the head it had at first; then, if it went on meanwhile,
-//! whatever changed above that head, until nothing more has. So a room is written as it was at one moment, the last page's,
-//! and nobody who talks in it is held up. A message that changed meanwhile is there twice; the later line counts.
+//! What is written of a room, and in which order: [`super::telling`].
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -11,16 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proto::{RoomName, Timestamp};
-use store::{Above, Archive, Record, Records};
+use store::Archive;
 
-use super::lines::{End, Header, Line, Room, VERSION};
+use super::lines::{End, Line, header};
 use super::progress::Progress;
+use super::telling::{PAGE, Telling};
 use crate::config::ExportConfig;
 use crate::node::StartError;
 use crate::open::{self, patiently};
-
-/// Messages in one read: so much is held in memory.
-const PAGE: usize = 500;
 
 /// Writes what was asked for, whole or not at all.
 pub(crate) async fn run(asked: &ExportConfig) -> Result<(), StartError> {
@@ -30,12 +26,9 @@ pub(crate) async fn run(asked: &ExportConfig) -> Result<(), StartError> {
     {
         return Err(StartError::NoSuchRoom(room.clone()));
     }
-    let mut export = Export { store, output: Output::open(&asked.output)?, progress: Progress::new("exported") };
-    export.write(&Line::Export(Header {
-        version: VERSION,
-        program: format!("tertulia {}", env!("CARGO_PKG_VERSION")),
-        at: Timestamp::now(),
-    }))?;
+    let output = Output::open(&asked.output)?;
+    let mut export = Export { store, output, ids: 0, progress: Progress::new("exported") };
+    export.write(&header(Timestamp::now()))?;
     match &asked.room {
         Some(room) => export.room(room).await?,
         None => export.all().await?,
@@ -46,6 +39,7 @@ pub(crate) async fn run(asked: &ExportConfig) -> Result<(), StartError> {
 struct Export {
     store: Arc<dyn Archive>,
     output: Output,
+    ids: u64,
     progress: Progress,
 }
 
@@ -65,42 +59,17 @@ impl Export {
     }
 
     async fn room(&mut self, room: &RoomName) -> Result<(), StartError> {
-        let mut page = self.page(room, Above::Seq(0)).await?;
-        let first_head = page.head;
+        let mut telling = Telling::new(room.clone());
+        let before = self.progress.messages;
         self.progress.rooms += 1;
-        self.write(&Line::Room(Room { room: room.clone(), head: first_head }))?;
-        loop {
-            let last = page.records.last().map_or(u64::MAX, |record| record.message.seq);
-            page.records.retain(|record| record.message.seq <= first_head);
-            self.records(page.records)?;
-            if !page.more || last >= first_head {
-                break;
+        while let Some(lines) = patiently(async || telling.next(self.store.as_ref()).await).await? {
+            for line in &lines {
+                self.write(line)?;
             }
-            page = self.page(room, Above::Seq(last)).await?;
+            self.progress.messages = before + telling.messages;
+            self.progress.tell();
         }
-        self.what_came_meanwhile(room, first_head).await
-    }
-
-    async fn what_came_meanwhile(&mut self, room: &RoomName, mut head: u64) -> Result<(), StartError> {
-        loop {
-            let page = self.page(room, Above::Rev(head)).await?;
-            let Some(last) = page.records.last().map(|record| record.message.rev) else { return Ok(()) };
-            head = if page.more { last } else { page.head };
-            self.write(&Line::Room(Room { room: room.clone(), head }))?;
-            self.records(page.records)?;
-        }
-    }
-
-    async fn page(&self, room: &RoomName, above: Above) -> Result<Records, StartError> {
-        Ok(patiently(async || self.store.records(room, above, PAGE).await).await?)
-    }
-
-    fn records(&mut self, records: Vec<Record>) -> Result<(), StartError> {
-        for record in records {
-            self.write(&Line::Message(record.into()))?;
-            self.progress.messages += 1;
-        }
-        self.progress.tell();
+        self.ids += telling.ids;
         Ok(())
     }
 
@@ -111,7 +80,7 @@ impl Export {
 
     async fn finish(mut self) -> Result<(), StartError> {
         let Progress { rooms, messages, .. } = self.progress;
-        self.write(&Line::End(End { rooms, messages }))?;
+        self.write(&Line::End(End { rooms, messages, ids: self.ids }))?;
         self.output.finish()?;
         self.store.close().await;
         super::mention(self.progress.sentence());

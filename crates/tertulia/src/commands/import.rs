@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use proto::Epoch;
-use store::{Archive, Record, Restoration, Restored, StoreMetrics};
+use store::{GoneId, Keeper, Record, Restoration, Restored, StoreMetrics};
 
-use super::lines::{BYTES_MAX, End, Header, Kept, Line, Room, VERSION};
+use super::lines::{BYTES_MAX, End, Gone, Header, Kept, Line, Room, VERSION};
 use super::mention;
 use super::progress::Progress;
 use crate::config::ImportConfig;
@@ -46,8 +46,17 @@ pub(crate) async fn run(asked: &ImportConfig) -> Result<(), StartError> {
     }
     let store = open::store(&asked.config, StoreMetrics::register(&Registry::new())?).await?;
     let void = patiently(async || store.epoch().await).await?;
-    let mut import =
-        Import { store, void, room: None, chunk: Vec::new(), bytes: 0, fresh: 0, progress: Progress::new("read") };
+    let mut import = Import {
+        store,
+        void,
+        room: None,
+        chunk: Vec::new(),
+        gone: Vec::new(),
+        ids: 0,
+        bytes: 0,
+        fresh: 0,
+        progress: Progress::new("read"),
+    };
     let taken = import.all(&mut input).await;
     import.store.close().await;
     taken?;
@@ -56,11 +65,13 @@ pub(crate) async fn run(asked: &ImportConfig) -> Result<(), StartError> {
 }
 
 struct Import {
-    store: Arc<dyn Archive>,
+    store: Arc<dyn Keeper>,
     /// The epoch in force at the start.
     void: Epoch,
     room: Option<Room>,
     chunk: Vec<Record>,
+    gone: Vec<GoneId>,
+    ids: u64,
     bytes: usize,
     fresh: usize,
     progress: Progress,
@@ -72,6 +83,7 @@ impl Import {
             match input.next()? {
                 Some(Line::Room(room)) => self.enter(room, input).await?,
                 Some(Line::Message(kept)) => self.take(kept, input).await?,
+                Some(Line::Id(gone)) => self.take_id(gone, input).await?,
                 Some(Line::End(end)) => return self.end(&end, input).await,
                 Some(Line::Export(_)) => return Err(input.wrong("another export begins here")),
                 None => {
@@ -84,8 +96,8 @@ impl Import {
 
     async fn enter(&mut self, room: Room, input: &Input) -> Result<(), StartError> {
         self.keep(input).await?;
-        if i64::try_from(room.head).is_err() {
-            return Err(input.wrong("its head is not a room's"));
+        if i64::try_from(room.head).is_err() || i64::try_from(room.floor).is_err() {
+            return Err(input.wrong("its head or its floor is not a room's"));
         }
         if self.room.as_ref().is_none_or(|last| last.room != room.room) {
             self.progress.rooms += 1;
@@ -105,17 +117,30 @@ impl Import {
         Ok(())
     }
 
+    async fn take_id(&mut self, gone: Gone, input: &Input) -> Result<(), StartError> {
+        let Some(room) = &self.room else { return Err(input.wrong("an id must follow its room")) };
+        self.gone.push(gone.id(room).map_err(|why| input.wrong(why))?);
+        self.ids += 1;
+        if self.gone.len() >= CHUNK { self.keep(input).await } else { Ok(()) }
+    }
+
     /// Puts what was gathered into the store.
     async fn keep(&mut self, input: &Input) -> Result<(), StartError> {
         let (records, _) = (std::mem::take(&mut self.chunk), std::mem::take(&mut self.bytes));
-        let Some(Room { room, head }) = self.room.as_ref().filter(|_| !records.is_empty()) else { return Ok(()) };
-        let wanted = Restoration { room, head: *head, records: &records, void: self.void };
+        let gone = std::mem::take(&mut self.gone);
+        let Some(Room { room, head, floor }) = &self.room else { return Ok(()) };
+        if records.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let wanted = Restoration { room, head: *head, floor: *floor, gone: &gone, records: &records, void: self.void };
         match patiently(async || self.store.restore(&wanted).await).await? {
             Restored::Kept(fresh) => self.fresh += fresh,
             Restored::Differs(seq) => {
                 return Err(StartError::OtherMessages { room: room.clone(), seq, line: input.line });
             }
         }
+        // What was here below the floor of the file is gone now.
+        while *floor > 0 && patiently(async || self.store.forget(room, 0, CHUNK).await).await?.more {}
         self.progress.messages += records.len() as u64;
         self.progress.tell();
         Ok(())
@@ -123,7 +148,7 @@ impl Import {
 
     async fn end(&mut self, end: &End, input: &mut Input) -> Result<(), StartError> {
         self.keep(input).await?;
-        if (end.rooms, end.messages) != (self.progress.rooms, self.progress.messages) {
+        if (end.rooms, end.messages, end.ids) != (self.progress.rooms, self.progress.messages, self.ids) {
             return Err(input.wrong(format!(
                 "the file should have {} messages: lines are missing, export again and import that",
                 end.messages

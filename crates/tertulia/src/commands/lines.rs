@@ -4,47 +4,83 @@
 
 use proto::{Message, MessageId, RoomName, Text, Timestamp, User};
 use serde::{Deserialize, Serialize};
-use store::{Record, TextHash};
+use store::{GoneId, Record, TextHash};
 
 /// Of the form, not of the program. It rises with whatever an older reader would misread.
-pub(super) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// A longer line is not ours: a text that must be escaped throughout takes six times its length.
-pub(super) const BYTES_MAX: usize = 8 * Text::BYTES_MAX;
+pub(crate) const BYTES_MAX: usize = 8 * Text::BYTES_MAX;
 
 /// One line.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// The first.
     Export(Header),
     /// The messages that follow are of this room.
     Room(Room),
     Message(Kept),
+    /// What is left of a message that the room has forgotten.
+    Id(Gone),
     /// The last: what is missing before it is missing from the file.
     End(End),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Header {
-    pub(super) version: u32,
+pub(crate) struct Header {
+    pub(crate) version: u32,
     /// The program that wrote it, for people.
-    pub(super) program: String,
-    pub(super) at: Timestamp,
+    pub(crate) program: String,
+    pub(crate) at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Room {
-    pub(super) room: RoomName,
+pub(crate) struct Room {
+    pub(crate) room: RoomName,
     /// The number that the lines up to the next of this kind are complete to.
-    pub(super) head: u64,
+    pub(crate) head: u64,
+    /// Of what is at or below it only ids are left.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) floor: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Kept {
+pub(crate) struct Gone {
+    seq: u64,
+    id: MessageId,
+    at: Timestamp,
+    /// Of its text as it was first sent.
+    text_hash: Hash,
+}
+
+impl From<GoneId> for Gone {
+    fn from(GoneId { id, seq, at, text_hash }: GoneId) -> Self {
+        Self { seq, id, at, text_hash: Hash(text_hash) }
+    }
+}
+
+impl Gone {
+    /// The id, or what cannot be.
+    pub(crate) fn id(self, room: &Room) -> Result<GoneId, &'static str> {
+        let Self { seq, id, at, text_hash } = self;
+        if seq == 0 || seq > room.floor {
+            return Err("its number is not that of a message which the room has forgotten");
+        }
+        Ok(GoneId { id, seq, at, text_hash: text_hash.0 })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kept {
     seq: u64,
     rev: u64,
     id: MessageId,
@@ -63,9 +99,16 @@ pub(super) struct Kept {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct End {
-    pub(super) rooms: u64,
-    pub(super) messages: u64,
+pub(crate) struct End {
+    pub(crate) rooms: u64,
+    pub(crate) messages: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) ids: u64,
+}
+
+/// The first line of an export made now.
+pub(crate) fn header(at: Timestamp) -> Line {
+    Line::Export(Header { version: VERSION, program: format!("tertulia {}", env!("CARGO_PKG_VERSION")), at })
 }
 
 impl From<Record> for Kept {
@@ -77,7 +120,7 @@ impl From<Record> for Kept {
 
 impl Kept {
     /// The record, or what cannot be.
-    pub(super) fn record(self, room: &RoomName) -> Result<Record, &'static str> {
+    pub(crate) fn record(self, room: &RoomName) -> Result<Record, &'static str> {
         let Self { seq, rev, id, from, text, at, edited_at, deleted, reply_to, text_hash } = self;
         if seq == 0 || rev < seq || i64::try_from(rev).is_err() {
             return Err("its numbers are not those of a message");
@@ -130,6 +173,20 @@ mod tests {
         let record = read(MESSAGE).unwrap();
         assert_eq!(record.message.edited_at.unwrap().to_string(), "2026-11-25T03:00:24.313Z");
         assert_eq!(serde_json::to_string(&Line::Message(record.into())).unwrap(), MESSAGE);
+    }
+
+    #[test]
+    fn an_id_is_of_what_the_room_has_forgotten() {
+        let line = r#"{"kind":"id","seq":3,"id":"0190c3f2-5b1e-7c44-9d2a-6f0f3a1b2c3d","at":"2026-11-25T03:00:21.997Z","text_hash":"00f1e2d3c4b5a6978879605142332415"}"#;
+        let room = |floor| Room { room: RoomName::parse("general").unwrap(), head: 9, floor };
+        for (floor, is_good) in [(3, true), (2, false)] {
+            let Ok(Line::Id(gone)) = serde_json::from_str(line) else { panic!("another kind") };
+            assert_eq!(serde_json::to_string(&Line::Id(gone)).unwrap(), line);
+            let Ok(Line::Id(gone)) = serde_json::from_str(line) else { panic!("another kind") };
+            assert_eq!(gone.id(&room(floor)).is_ok(), is_good);
+        }
+        let whole = serde_json::to_string(&Line::Room(room(0))).unwrap();
+        assert_eq!(whole, r#"{"kind":"room","room":"general","head":9}"#, "as before there were floors");
     }
 
     #[test]

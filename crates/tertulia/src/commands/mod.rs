@@ -1,13 +1,17 @@
 //! What the program can do besides serving, a file each.
 
+pub(crate) mod accounts;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod import;
-mod lines;
+pub(crate) mod lines;
 pub(crate) mod migrate;
 mod progress;
+pub(crate) mod rooms;
+pub(crate) mod tasks;
+pub(crate) mod telling;
 
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -7,7 +7,7 @@ import { Server } from 'socket.io';
 
 export async function reference() {
   const http = createServer((request, answer) => answer.setHeader('content-type', 'text/html').end('<!doctype html><title>reference</title>'));
-  const io = new Server(http, { cors: { origin: process.env.TERTULIA_PAGES, credentials: true } });
+  const io = new Server(http, { cors: { origin: [process.env.TERTULIA_PAGES, process.env.TERTULIA_OTHER_PAGES], credentials: true } });
   const rooms = new Map();
 
   io.on('connection', (socket) => {

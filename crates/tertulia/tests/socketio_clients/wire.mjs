@@ -16,8 +16,8 @@ export async function poller() {
   const text = await opened.text();
   const open = JSON.parse(text.slice(1));
   const { sid } = open;
-  const poll = async () => {
-    const answer = await ask({ sid });
+  const poll = async (signal) => {
+    const answer = await ask({ sid }, { signal });
     return [answer.status, await answer.text()];
   };
   const post = async (body) => {
@@ -35,9 +35,9 @@ export async function poller() {
     return packets;
   };
   /** Polls until nothing is left to say: the poll that hangs then. A heart may beat at the beginning. */
-  const hang = async () => {
+  const hang = async (signal) => {
     for (;;) {
-      const hanging = poll();
+      const hanging = poll(signal);
       const over = await Promise.race([hanging, pause(300, 'hangs')]);
       if (over === 'hangs') return { hanging };
       if (over[0] !== 200) throw new Error(`${over}`);

@@ -99,12 +99,12 @@ describe('polling', () => {
 
   test('a poll that the client gives up ends the session', async () => {
     const session = await poller();
+    await session.post(connect(fresh()));
     const given = new AbortController();
-    const poll = ask({ sid: session.sid }, { signal: given.signal });
-    await pause(100); // until it hangs there: nobody says when
+    const { hanging } = await session.hang(given.signal);
     given.abort();
-    await poll.catch(() => {});
-    await until('the session is over', async () => (await ask({ sid: session.sid }, { signal: AbortSignal.timeout(500) }).catch(() => ({}))).status === 400);
+    await hanging.catch(() => {});
+    await until('the session is over', async () => (await session.post('3'))[0] === 400);
   });
 
   test('more than the limit is refused', async () => {
@@ -146,16 +146,41 @@ describe('the upgrade', () => {
     assert.ok(ws.isOpen(), 'a second WebSocket does not take the place of the first');
   });
 
-  test('that is never finished loses nothing: polling goes on, or the session ends and says so', async () => {
+  test('that is never finished loses nothing: polling goes on, and may try again', async () => {
     const session = await poller();
     await session.post(connect(fresh()));
     await session.pollFor('40');
+    for (let i = 1; i <= 2; i += 1) {
+      const ws = await probed(session);
+      ws.close();
+      await ws.closes();
+      assert.equal((await session.post(`42${i}["chat message","text ${i}","key ${i}"]`))[0], 200);
+      await session.pollFor(`43${i}[]`);
+      // Until there is something to say, nothing is said.
+      const { hanging } = await session.hang();
+      assert.equal((await session.post(`429${i}["chat message","more ${i}","more ${i}"]`))[0], 200);
+      assert.equal((await hanging)[0], 200);
+    }
+    const hanging = session.poll();
     const ws = await probed(session);
-    ws.close();
-    const [status] = await session.post('429["chat message","still here","a"]');
-    const acknowledged = status === 200 && (await session.pollFor('43').catch(() => []));
-    if (!isTertulia) assert.ok(acknowledged.includes('439[]'));
-    if (!acknowledged || !acknowledged.includes('439[]')) assert.equal((await session.poll())[0], 400);
+    await hanging;
+    ws.send('5');
+    ws.send('427["chat message","by WebSocket","b"]');
+    assert.equal(await ws.packet('43'), '437[]');
+  });
+
+  test('that does not begin as it should is not taken', async () => {
+    for (const wrong of ['40', 'x', '2pr', '']) {
+      const session = await poller();
+      await session.post(connect(fresh()));
+      await session.pollFor('40');
+      const ws = socket({ sid: session.sid });
+      await until('it is open', ws.isOpen);
+      ws.send(wrong);
+      await ws.closes();
+      assert.equal((await session.post('421["chat message","text","key"]'))[0], 200, wrong);
+      await session.pollFor('431[]');
+    }
   });
 });
 

@@ -3,12 +3,12 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
-use crate::http::problem::Problem;
+use super::problem::Problem;
+use crate::credentials::{self, Page};
 use crate::node::Node;
-use crate::ws::handshake;
 
 /// What a page may read, if it is one.
-pub(super) struct Cors {
+pub(crate) struct Cors {
     origin: Option<HeaderValue>,
     /// Whether it may bring cookies: not if it may come from anywhere.
     credentials: bool,
@@ -16,18 +16,13 @@ pub(super) struct Cors {
 
 impl Cors {
     /// Lets a request pass whose origin may connect.
-    pub(super) fn check(node: &Node, headers: &HeaderMap) -> Result<Self, Problem> {
-        handshake::check_origin(node, headers)?;
+    pub(crate) fn check(node: &Node, headers: &HeaderMap) -> Result<Self, Problem> {
+        credentials::check_origin(node, headers)?;
         let origin = headers.get(header::ORIGIN).cloned();
-        let named = |origin: &HeaderValue| {
-            let allowed = &node.config.allowed_origins;
-            origin.to_str().is_ok_and(|origin| allowed.iter().any(|one| one.eq_ignore_ascii_case(origin)))
-        };
-        let credentials = origin.as_ref().is_some_and(named);
-        Ok(Self { origin, credentials })
+        Ok(Self { origin, credentials: Page::of(headers, &node.config) == Page::Trusted })
     }
 
-    pub(super) fn apply(self, response: &mut Response) {
+    pub(crate) fn apply(self, response: &mut Response) {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.append(header::VARY, HeaderValue::from_static("origin"));
@@ -39,9 +34,9 @@ impl Cors {
     }
 
     /// What a page may send, for a browser that asks first.
-    pub(super) fn preflight(asked: &HeaderMap, response: &mut Response) {
+    pub(crate) fn preflight(methods: &'static str, asked: &HeaderMap, response: &mut Response) {
         let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         if let Some(names) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());

@@ -1,4 +1,4 @@
-//! Addresses and networks of balancers: whose word about a client's address is believed.
+//! Addresses and networks as an operator lists them: balancers whose word is believed, places that may be called.
 
 use std::net::IpAddr;
 use std::str::FromStr;

@@ -1,0 +1,319 @@
+//! Accounts and grants. A command may write these beside the node that owns the file: a node looks here for them each second,
+//! and keeps nothing of them that it does not read again.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use proto::{Timestamp, UserId};
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Connection, FromRow, QueryBuilder};
+use uuid::Uuid;
+
+use super::{SqliteStore, faults};
+use crate::StoreError;
+use crate::accounts::{
+    self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant, GrantBy,
+    GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke, millis,
+};
+use crate::row::{column, one_more};
+
+type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+/// Values in one statement.
+const VALUES_MAX: usize = 1_000;
+
+macro_rules! now {
+    () => {
+        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    };
+}
+
+const CREATE_ACCOUNT: &str = concat!(
+    "INSERT INTO accounts (id, name, name_key, password_hash, kind, admin, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, ",
+    now!(),
+    ") ON CONFLICT DO NOTHING"
+);
+
+macro_rules! account {
+    ($rest:literal) => {
+        concat!(
+            "SELECT a.id AS account, a.name, a.kind AS account_kind, a.admin, a.disabled,
+                a.created_at AS account_created_at, a.password_hash FROM accounts a ",
+            $rest
+        )
+    };
+}
+const ACCOUNT_BY_ID: &str = account!("WHERE a.id = $1");
+const ACCOUNT_BY_KEY: &str = account!("WHERE a.name_key = $1");
+const ACCOUNTS: &str = account!("WHERE a.name_key > $1 ORDER BY a.name_key LIMIT $2");
+
+const SET_PASSWORD: &str = "UPDATE accounts SET password_hash = $2 WHERE id = $1 RETURNING id";
+const SET_DISABLED: &str = "UPDATE accounts SET disabled = $2 WHERE id = $1 RETURNING id";
+const SET_ADMIN: &str = "UPDATE accounts SET admin = $2 WHERE id = $1 RETURNING id";
+
+const CREATE_GRANT: &str = concat!(
+    "INSERT INTO grants (id, account, kind, hash, label, agent, address, created_at, used_at, expires_at)
+    SELECT $1, a.id, $3, $4, $5, $6, $7, ",
+    now!(),
+    ", ",
+    now!(),
+    ", ",
+    now!(),
+    " + $8 FROM accounts a
+    WHERE a.id = $2 AND NOT a.disabled AND ($9 IS NULL OR a.password_hash = $9)
+    RETURNING id, account, kind, label, agent, address, created_at, used_at, expires_at"
+);
+
+macro_rules! grant {
+    ($rest:literal) => {
+        concat!(
+            "SELECT g.id, g.account, g.kind, g.label, g.agent, g.address, g.created_at, g.used_at, g.expires_at,
+                a.name, a.kind AS account_kind, a.admin, a.disabled, a.created_at AS account_created_at, ",
+            now!(),
+            " AS read_at
+            FROM grants g JOIN accounts a ON a.id = g.account
+            WHERE g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > ",
+            now!(),
+            ") AND NOT a.disabled ",
+            $rest
+        )
+    };
+}
+const GRANT_BY_HASH: &str = grant!("AND g.hash = $1");
+const GRANT_BY_ID: &str = grant!("AND g.id = $1");
+const GRANTS_OF: &str = grant!("AND g.account = $1 AND g.kind = $2 ORDER BY g.created_at DESC, g.rowid DESC LIMIT $3");
+
+const TOUCH: &str = concat!(
+    "UPDATE grants SET used_at = ",
+    now!(),
+    ", expires_at = ",
+    now!(),
+    " + $2 WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ",
+    now!(),
+    ")"
+);
+const REVOKE_ONE: &str = concat!(
+    "UPDATE grants SET revoked_at = coalesce(revoked_at, ",
+    now!(),
+    ") WHERE id = $2 AND account = $1 RETURNING id, hash"
+);
+const REVOKE_ALL: &str = concat!(
+    "UPDATE grants SET revoked_at = ",
+    now!(),
+    " WHERE account = $1 AND revoked_at IS NULL AND id IS NOT $2 RETURNING id, hash"
+);
+const REVOKED_AFTER: &str = concat!(
+    "SELECT ",
+    now!(),
+    " AS read_at, g.id, g.revoked_at
+    FROM (VALUES (0)) one LEFT JOIN grants g ON g.revoked_at > $1 ORDER BY g.revoked_at LIMIT $2"
+);
+const FORGET: &str = concat!(
+    "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE revoked_at < ",
+    now!(),
+    " - $1 OR expires_at < ",
+    now!(),
+    " - $1 LIMIT $2)"
+);
+
+impl SqliteStore {
+    async fn people<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.metrics.watch(&self.metrics.people, call).await
+    }
+
+    async fn look_rows<T>(&self, query: SqliteQuery<'_>) -> Result<Vec<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, SqliteRow>,
+    {
+        let mut seat = self.readers.take().await?;
+        let rows = query.fetch_all(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
+        seat.give_back();
+        rows_of(&rows)
+    }
+
+    async fn write_rows<T>(&self, query: SqliteQuery<'_>) -> Result<Vec<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, SqliteRow>,
+    {
+        let mut seat = self.writer.take().await?;
+        let rows = query.fetch_all(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
+        seat.give_back();
+        rows_of(&rows)
+    }
+
+    async fn do_it(&self, query: SqliteQuery<'_>) -> Result<u64, StoreError> {
+        let mut seat = self.writer.take().await?;
+        let done = query.execute(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
+        seat.give_back();
+        Ok(done.rows_affected())
+    }
+
+    async fn alter(&self, id: UserId, alteration: &Alteration<'_>) -> Result<Option<Vec<Ended>>, StoreError> {
+        let mut seat = self.writer.take().await?;
+        let ended = alter(&mut seat.connection, id, alteration).await?;
+        seat.give_back();
+        Ok(ended)
+    }
+}
+
+fn rows_of<T: for<'r> FromRow<'r, SqliteRow>>(rows: &[SqliteRow]) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(|row| T::from_row(row).map_err(|error| faults::judge(&error))).collect()
+}
+
+async fn alter(
+    connection: &mut SqliteConnection,
+    id: UserId,
+    alteration: &Alteration<'_>,
+) -> Result<Option<Vec<Ended>>, StoreError> {
+    let judge = |error| faults::judge(&error);
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(judge)?;
+    let statement = match *alteration {
+        Alteration::Password(hash, _) => sqlx::query(SET_PASSWORD).bind(id.0).bind(hash),
+        Alteration::Disabled(disabled) => sqlx::query(SET_DISABLED).bind(id.0).bind(disabled),
+        Alteration::Admin(admin) => sqlx::query(SET_ADMIN).bind(id.0).bind(admin),
+    };
+    let found = statement.fetch_optional(&mut *transaction).await.map_err(judge)?;
+    let rows = match alteration.ends() {
+        Some(which) => revoke(id, which).fetch_all(&mut *transaction).await.map_err(judge)?,
+        None => Vec::new(),
+    };
+    transaction.commit().await.map_err(judge)?;
+    found.map(|_| ended(rows_of(&rows)?)).transpose()
+}
+
+fn revoke(account: UserId, which: Revoke) -> SqliteQuery<'static> {
+    match which {
+        Revoke::One(id) => sqlx::query(REVOKE_ONE).bind(account.0).bind(id),
+        Revoke::AllBut(id) => sqlx::query(REVOKE_ALL).bind(account.0).bind(id),
+    }
+}
+
+fn ended(rows: Vec<EndedRow>) -> Result<Vec<Ended>, StoreError> {
+    rows.into_iter().map(EndedRow::read).collect()
+}
+
+#[async_trait]
+impl Accounts for SqliteStore {
+    async fn create_account(&self, new: &NewAccount<'_>) -> Result<Option<Account>, StoreError> {
+        self.people(async {
+            let insert = sqlx::query(CREATE_ACCOUNT)
+                .bind(new.id.0)
+                .bind(new.name.as_str())
+                .bind(new.key)
+                .bind(new.password_hash)
+                .bind(new.kind.as_str())
+                .bind(new.admin);
+            self.do_it(insert).await?;
+            let found = self.look_rows::<AccountRow>(sqlx::query(ACCOUNT_BY_KEY).bind(new.key)).await?.pop();
+            let found = found.map(AccountRow::read).transpose()?;
+            Ok(found.filter(|account| account.id == new.id))
+        })
+        .await
+    }
+
+    async fn account(&self, by: By<'_>) -> Result<Option<Credentials>, StoreError> {
+        let query = match by {
+            By::Id(id) => sqlx::query(ACCOUNT_BY_ID).bind(id.0),
+            By::Key(key) => sqlx::query(ACCOUNT_BY_KEY).bind(key),
+        };
+        self.people(async {
+            self.look_rows::<CredentialsRow>(query).await?.pop().map(CredentialsRow::read).transpose()
+        })
+        .await
+    }
+
+    async fn taken(&self, keys: &[String]) -> Result<Vec<String>, StoreError> {
+        self.people(async {
+            let mut taken = Vec::new();
+            for keys in keys.chunks(VALUES_MAX) {
+                let mut query = QueryBuilder::<Sqlite>::new("SELECT name_key FROM accounts WHERE name_key IN (");
+                let mut list = query.separated(", ");
+                for key in keys {
+                    list.push_bind(key.as_str());
+                }
+                query.push(")");
+                let rows: Vec<(String,)> = self.look_rows(query.build().persistent(keys.len() == 1)).await?;
+                taken.extend(rows.into_iter().map(|(key,)| key));
+            }
+            Ok(taken)
+        })
+        .await
+    }
+
+    async fn accounts(&self, after: &str, limit: usize) -> Result<Vec<Account>, StoreError> {
+        let query = sqlx::query(ACCOUNTS).bind(after).bind(column(limit as u64));
+        self.people(async { self.look_rows::<AccountRow>(query).await?.into_iter().map(AccountRow::read).collect() })
+            .await
+    }
+
+    async fn alter_account(&self, id: UserId, alteration: &Alteration<'_>) -> Result<Option<Vec<Ended>>, StoreError> {
+        self.people(self.alter(id, alteration)).await
+    }
+
+    async fn create_grant(&self, new: &NewGrant<'_>) -> Result<Option<Grant>, StoreError> {
+        let insert = sqlx::query(CREATE_GRANT)
+            .bind(new.id)
+            .bind(new.account.0)
+            .bind(new.kind.as_str())
+            .bind(new.hash.to_vec())
+            .bind(new.label)
+            .bind(new.agent)
+            .bind(new.address)
+            .bind(new.life.map(millis))
+            .bind(new.by_password);
+        self.people(async { self.write_rows::<GrantRow>(insert).await?.pop().map(GrantRow::read).transpose() }).await
+    }
+
+    async fn grant(&self, by: GrantBy) -> Result<Option<Granted>, StoreError> {
+        let query = match by {
+            GrantBy::Hash(hash) => sqlx::query(GRANT_BY_HASH).bind(hash.to_vec()),
+            GrantBy::Id(id) => sqlx::query(GRANT_BY_ID).bind(id),
+        };
+        self.people(async { self.look_rows::<GrantedRow>(query).await?.pop().map(GrantedRow::read).transpose() }).await
+    }
+
+    async fn touch_grant(&self, id: Uuid, life: Option<Duration>) -> Result<(), StoreError> {
+        let touch = sqlx::query(TOUCH).bind(id).bind(life.map(millis));
+        self.people(async { self.do_it(touch).await.map(|_| ()) }).await
+    }
+
+    async fn grants_of(&self, account: UserId, kind: GrantKind, limit: usize) -> Result<Vec<Grant>, StoreError> {
+        let query = sqlx::query(GRANTS_OF).bind(account.0).bind(kind.as_str()).bind(column(limit as u64));
+        self.people(async { self.look_rows::<GrantRow>(query).await?.into_iter().map(GrantRow::read).collect() }).await
+    }
+
+    async fn revoke(&self, account: UserId, which: Revoke) -> Result<Vec<Ended>, StoreError> {
+        self.people(async { ended(self.write_rows(revoke(account, which)).await?) }).await
+    }
+
+    async fn revoked_after(&self, moment: Timestamp, limit: usize) -> Result<Revocations, StoreError> {
+        let query = sqlx::query(REVOKED_AFTER).bind(moment.0).bind(one_more(limit));
+        self.people(async { accounts::revocations(self.look_rows::<RevocationRow>(query).await?, limit) }).await
+    }
+
+    async fn holding(&self, grants: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        self.people(async {
+            let mut holding = Vec::new();
+            for ids in grants.chunks(VALUES_MAX) {
+                let mut query = QueryBuilder::<Sqlite>::new(grant!("AND g.id IN ("));
+                let mut list = query.separated(", ");
+                for id in ids {
+                    list.push_bind(*id);
+                }
+                query.push(")");
+                for row in self.look_rows::<GrantRow>(query.build().persistent(false)).await? {
+                    holding.push(row.read()?.id);
+                }
+            }
+            Ok(holding)
+        })
+        .await
+    }
+
+    async fn forget_grants(&self, ended_for: Duration, limit: usize) -> Result<u64, StoreError> {
+        let forget = sqlx::query(FORGET).bind(millis(ended_for)).bind(column(limit as u64));
+        self.people(self.do_it(forget)).await
+    }
+}

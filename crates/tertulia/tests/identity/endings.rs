@@ -1,0 +1,131 @@
+//! What lets somebody be here ends, and so does being here, wherever that is.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::client::Client;
+use testkit::node::Node;
+use testkit::socketio::SocketIo;
+use uuid::Uuid;
+
+use crate::house::{House, by_hello};
+
+/// Two seconds are promised; the rest is for a busy machine.
+const ENDS_WITHIN: Duration = Duration::from_secs(2 + 2);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Redis {
+    Well,
+    Flushed,
+    Frozen,
+    Stopped,
+}
+
+/// A native client is told goodbye without a time to come back at, and closed.
+async fn is_told_goodbye(client: &mut Client, what: &str) {
+    let bye = client.expect("bye").await;
+    assert_eq!(bye, json!({"type": "bye", "reason": "unauthorized"}), "{what}");
+    assert_eq!(client.closed().await.map(|close| close.code.into()), Some(1008), "{what}");
+}
+
+/// A client of Socket.IO is told why, and is put out of its namespace, on which it does not come back by itself.
+async fn is_put_out(client: SocketIo, what: &str) {
+    let heard = client.to_the_end().await;
+    let error = heard.iter().position(|packet| packet.contains(r#"["error",{"code":"unauthorized""#));
+    let disconnect = heard.iter().position(|packet| packet == "1");
+    assert!(error.is_some() && error < disconnect, "{what}: {heard:?}");
+}
+
+/// Guards the promise that whoever is signed out is out, on every node and by either protocol, whatever Redis does meanwhile.
+#[tokio::test]
+async fn what_is_revoked_ends_on_every_node() {
+    let mut house = House::of(3).await;
+    for redis in [Redis::Well, Redis::Flushed, Redis::Frozen, Redis::Stopped] {
+        let (key, other) = (house.key(&format!("Ana {redis:?}")).await, house.key(&format!("Ben {redis:?}")).await);
+        let (mut native, mut socketio, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for node in house.nodes() {
+            native.push(by_hello(node, &key.token).await.0);
+            socketio.push(SocketIo::connect(node.address(), json!({"token": key.token})).await);
+            socketio.push(SocketIo::polling(node.address(), json!({"token": key.token})).await);
+            others.push(by_hello(node, &other.token).await.0);
+        }
+        match redis {
+            Redis::Well => {}
+            Redis::Flushed => house.cluster.redis.flush().await,
+            Redis::Frozen => house.cluster.redis.freeze(),
+            Redis::Stopped => house.cluster.redis.stop(),
+        }
+        house.people.revoke(key.account, key.grant).await.unwrap();
+        if redis == Redis::Flushed {
+            house.cluster.redis.flush().await;
+        }
+        let what = format!("{redis:?}");
+        let ends = async {
+            for client in &mut native {
+                is_told_goodbye(client, &what).await;
+            }
+            for client in socketio {
+                is_put_out(client, &what).await;
+            }
+        };
+        assert!(tokio::time::timeout(ENDS_WITHIN, ends).await.is_ok(), "{what}: {}", house.node().log());
+        // Nobody comes back by it, and nobody else has gone.
+        for (node, other) in house.nodes().iter().zip(&mut others) {
+            is_refused(node, &key.token).await;
+            other.send("r", "still here").await;
+        }
+        if redis == Redis::Frozen {
+            house.cluster.redis.thaw();
+        }
+    }
+}
+
+async fn is_refused(node: &Node, token: &str) {
+    let mut client = node.client().await;
+    client.say(json!({"type": "hello", "token": token})).await;
+    client.refused("unauthorized").await;
+}
+
+/// Guards what was accepted before the end: it is acknowledged, and nothing is kept that was not.
+#[tokio::test]
+async fn whatever_is_kept_of_whoever_is_signed_out_was_acknowledged() {
+    let house = House::of(1).await;
+    let (node, key) = (house.node(), house.key("Ana").await);
+    let (mut ana, _) = by_hello(node, &key.token).await;
+    let revoked = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        house.people.revoke(key.account, key.grant).await.unwrap();
+    };
+    let talks = async {
+        let mut acknowledged = Vec::new();
+        loop {
+            let id = Uuid::new_v4().to_string();
+            ana.say(json!({"type": "send", "room": "r", "id": id, "text": "on and on"})).await;
+            // Many are under way at a time.
+            while ana.heard_already("ack") < 8 {
+                let Some(frame) = ana.next_frame().await else { return acknowledged };
+                if frame["type"] == "ack" {
+                    acknowledged.push(frame["seq"].as_u64().unwrap());
+                    break;
+                }
+                assert!(frame["type"] == "bye" || frame["type"] == "error", "{frame}");
+            }
+        }
+    };
+    let ((), acknowledged) = tokio::join!(revoked, talks);
+    let mut reader = node.guest("a reader").await;
+    assert_eq!(reader.join("r").await["head"].as_u64(), acknowledged.last().copied());
+    assert!(acknowledged.len() > 1, "it was ended while it spoke");
+}
+
+/// Guards that a session that was not used for too long ends who is here by it, as one that is revoked.
+#[tokio::test]
+async fn what_expires_ends_too() {
+    let house = House::of(1).await;
+    let token = house.session("Ana", Duration::from_secs(4)).await;
+    let (mut native, _) = by_hello(house.node(), &token).await;
+    let socketio = SocketIo::connect(house.node().address(), json!({"token": token})).await;
+    is_told_goodbye(&mut native, "expiry").await;
+    is_put_out(socketio, "expiry").await;
+    is_refused(house.node(), &token).await;
+}
