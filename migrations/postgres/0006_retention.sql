@@ -88,8 +88,9 @@ BEGIN
     now_ms := date_trunc('milliseconds', clock_timestamp());
 
     -- Whether anybody outside wants to hear of any of these rooms. Where nobody does, this is all that it costs.
-    hooked := EXISTS (
-        SELECT FROM webhooks w WHERE w.room = ANY (rooms) AND w.direction = 'out' AND w.disabled_at IS NULL);
+    hooked := (
+        SELECT w.room FROM webhooks w WHERE w.room = ANY (rooms) AND w.direction = 'out' AND w.disabled_at IS NULL
+        ORDER BY w.room LIMIT 1) IS NOT NULL;
 
     RETURN QUERY
     WITH post AS MATERIALIZED (
@@ -121,7 +122,8 @@ BEGIN
             'webhook', w.id, 'room', f.room, 'seq', f.number, 'rev', f.number, 'event', 'message'), now_ms, now_ms
         FROM fresh f CROSS JOIN LATERAL (
             SELECT n.id FROM webhooks n
-            WHERE n.room = f.room AND n.direction = 'out' AND n.disabled_at IS NULL AND n.events & 1 <> 0
+            WHERE n.room BETWEEN f.room AND f.room AND n.direction = 'out' AND n.disabled_at IS NULL AND n.events & 1 <> 0
+            ORDER BY n.room, n.id OFFSET 0
         ) w
         WHERE hooked
     )
@@ -171,8 +173,9 @@ BEGIN
         PERFORM 1 FROM heads h WHERE h.room = locked FOR NO KEY UPDATE;
     END LOOP;
     now_ms := date_trunc('milliseconds', clock_timestamp());
-    hooked := EXISTS (
-        SELECT FROM webhooks w WHERE w.room = ANY (rooms) AND w.direction = 'out' AND w.disabled_at IS NULL);
+    hooked := (
+        SELECT w.room FROM webhooks w WHERE w.room = ANY (rooms) AND w.direction = 'out' AND w.disabled_at IS NULL
+        ORDER BY w.room LIMIT 1) IS NOT NULL;
 
     FOR i IN 1 .. cardinality(rooms) LOOP
         -- A range in order, as in tertulia_append: it keeps the planner on the index on (room, seq).
@@ -203,8 +206,9 @@ BEGIN
                     'webhook', w.id, 'room', w.room, 'seq', seqs[i], 'rev', next_rev,
                     'event', CASE WHEN texts[i] IS NULL THEN 'delete' ELSE 'edit' END), now_ms, now_ms
                 FROM webhooks w
-                WHERE w.room = rooms[i] AND w.direction = 'out' AND w.disabled_at IS NULL
-                    AND w.events & CASE WHEN texts[i] IS NULL THEN 4 ELSE 2 END <> 0;
+                WHERE w.room BETWEEN rooms[i] AND rooms[i] AND w.direction = 'out' AND w.disabled_at IS NULL
+                    AND w.events & CASE WHEN texts[i] IS NULL THEN 4 ELSE 2 END <> 0
+                ORDER BY w.room, w.id;
             END IF;
         END IF;
         seq := found_row.seq;

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto::{Code, Refusal, Timestamp, UserId};
 use sha2::{Digest, Sha256};
-use store::{Account, Ended, Grant, GrantBy, GrantHash, GrantKind, NewGrant, Revoke};
+use store::{Account, Ended, Grant, GrantHash, GrantKind, Granted, NewGrant, Revoke};
 use uuid::Uuid;
 
 use crate::copies::Known;
@@ -66,28 +66,20 @@ impl People {
             inner.metrics.by_copy.inc();
             return Ok(self.identity(known, now));
         }
-        let known = self.read(GrantBy::Hash(hash)).await?;
+        let known = self.used(inner.by_hash.ask(hash).await?)?;
         inner.metrics.by_store.inc();
         inner.copies.put(&hash, &known).await;
         let now = known.read_at;
         Ok(self.identity(known, now))
     }
 
-    /// What the store knows of a grant, which is being used.
-    pub(crate) async fn read(&self, by: GrantBy) -> Result<Known, Refusal> {
-        let accounts = &self.inner.accounts;
-        let granted = accounts.grant(by).await.map_err(|error| refusals::away(&error))?;
+    /// What the store had of a grant, which is being used.
+    fn used(&self, granted: Option<Granted>) -> Result<Known, Refusal> {
         let mut known = Known::from(granted.ok_or_else(refusals::unknown_token)?);
         if self.is_due(&known, known.read_at) {
-            let life = self.life(known.is_key);
-            // Whoever is here is here: that it could not be noted ends nothing before its time.
-            match accounts.touch_grant(known.grant, life).await {
-                Ok(()) => {
-                    known.used_at = known.read_at;
-                    known.expires_at = life.map(|life| later(known.read_at, life));
-                }
-                Err(error) => tracing::debug!(%error, "the use of a grant was not noted"),
-            }
+            self.inner.touches.add(known.grant, known.is_key);
+            known.used_at = known.read_at;
+            known.expires_at = self.life(known.is_key).map(|life| later(known.read_at, life));
         }
         Ok(known)
     }
@@ -109,11 +101,12 @@ impl People {
         Identity { user: known.user, standing, check_at }
     }
 
-    /// When to look again: before it would expire, so that being connected counts as using it.
+    /// When to look again: before it would expire, so that being connected counts as using it; and not when all others do.
     fn check_at(&self, known: &Known, now: Timestamp) -> SystemTime {
         let each = if known.is_key { LOOK_EACH } else { (self.inner.config.session / TOUCHES).min(LOOK_EACH) };
         let left = known.expires_at.map(|at| left(at, now));
         self.inner.watch.registry.holds_until(known.grant, left.map(|left| SystemTime::now() + left));
+        let each = each.mul_f64(rand::random_range(0.5..1.0));
         SystemTime::now() + left.map_or(each, |left| left.min(each))
     }
 
@@ -122,7 +115,7 @@ impl People {
         if self.inner.watch.registry.is_revoked(grant) {
             return Err(refusals::unknown_token());
         }
-        match self.read(GrantBy::Id(grant)).await {
+        match self.inner.by_id.ask(grant).await.and_then(|granted| self.used(granted)) {
             Ok(known) => Ok(self.check_at(&known, known.read_at)),
             // Nobody is sent away because the store is, as long as what they came by cannot have expired.
             Err(refusal) if refusal.code == Code::Unavailable => {
@@ -158,7 +151,7 @@ impl People {
         let made = self.inner.accounts.create_grant(&new).await.map_err(|error| refusals::away(&error))?;
         Ok(made.map(|grant| {
             let now = grant.created_at;
-            let known = Known::from(store::Granted { grant, account: account.clone(), read_at: now });
+            let known = Known::from(Granted { grant, account: account.clone(), read_at: now });
             (self.identity(known, now), token.shown)
         }))
     }

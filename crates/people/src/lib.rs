@@ -7,7 +7,9 @@
 //! Start at [`People::recognize`].
 
 mod accounts;
+mod config;
 mod copies;
+mod gather;
 mod grants;
 mod guests;
 mod identity;
@@ -19,10 +21,12 @@ mod paces;
 mod passwords;
 mod refusals;
 mod sign_in;
+mod touches;
 mod vouched;
 mod watch;
 
 pub use bus::Pace;
+pub use config::PeopleConfig;
 pub use guests::Tokens;
 pub use identity::{GrantId, Identity, Standing};
 pub use jwt::{JwtConfig, JwtError, KeySetPace, LEEWAY, Vouchers};
@@ -32,59 +36,27 @@ pub use paces::{Caller, Paces};
 pub use store::{Account, AccountKind, Grant, GrantKind};
 pub use vouched::Voucher;
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bus::Commons;
 use copies::Copies;
-use names::Names;
+use gather::{Gathering, gathering};
 use paces::Limits;
 use parking_lot::Mutex;
 use passwords::Passwords;
 use proto::{Code, PersonName, Refusal, User, UserId};
-use store::Accounts;
+use store::{Accounts, GrantHash, Granted};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use touches::Touches;
 use uuid::Uuid;
 use watch::Watch;
 
 /// Ended grants that may wait for the gateway; the others wait here.
 const ENDINGS_MAX: usize = 1_024;
-
-/// What can be chosen about people.
-pub struct PeopleConfig {
-    /// What guests' tokens and shared copies are signed with; nodes of one cluster must share it.
-    pub secret: String,
-    /// Whether a name is enough to talk.
-    pub guests: bool,
-    /// Whether people make accounts for themselves.
-    pub sign_up: bool,
-    /// How long a session lives without being used.
-    pub session: Duration,
-    /// How often may be tried what lets somebody in.
-    pub paces: Paces,
-    /// Passwords that are worked on at once, and that wait besides.
-    pub passwords: (usize, usize),
-    /// Who vouches for people of an embedding application.
-    pub voucher: Option<Arc<dyn Voucher>>,
-}
-
-impl PeopleConfig {
-    /// The defaults, with this secret.
-    pub fn new(secret: impl Into<String>) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            secret: secret.into(),
-            guests: true,
-            sign_up: true,
-            session: Duration::from_secs(30 * 24 * 3_600),
-            paces: Paces::default(),
-            passwords: ((cores / 2).max(1), 64),
-            voucher: None,
-        }
-    }
-}
 
 /// Knows people by their tokens, on every node alike. Cheap to clone.
 #[derive(Clone)]
@@ -96,7 +68,12 @@ struct Inner {
     config: PeopleConfig,
     tokens: Tokens,
     accounts: Arc<dyn Accounts>,
-    names: Names,
+    /// Which names are accounts'.
+    names: Gathering<String, ()>,
+    /// What the store has of a grant, by its token's hash, and by what it is called.
+    by_hash: Gathering<GrantHash, Granted>,
+    by_id: Gathering<Uuid, Granted>,
+    touches: Touches,
     copies: Copies,
     limits: Limits,
     passwords: Passwords,
@@ -116,14 +93,35 @@ impl People {
         metrics: PeopleMetrics,
     ) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (names, queue) = Names::new();
+        let (names, of_names) = gathering();
+        let (by_hash, of_hashes) = gathering();
+        let (by_id, of_ids) = gathering();
+        let (touches, touched) = touches::queue();
         let (told, endings) = mpsc::channel(ENDINGS_MAX);
         let watch = Arc::new(Watch::new());
-        let (until, store) = (stop.clone(), Arc::clone(&accounts));
-        tasks.spawn(async move { until.run_until_cancelled(names::look_up(queue, store)).await });
-        let (until, store, watching, counted) =
-            (stop.clone(), Arc::clone(&accounts), Arc::clone(&watch), metrics.clone());
-        tasks.spawn(async move { until.run_until_cancelled(watching.keep(store, told, counted)).await });
+        let keep = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let until = stop.clone();
+            tasks.spawn(async move { until.run_until_cancelled(task).await });
+        };
+        let store = Arc::clone(&accounts);
+        keep(Box::pin(of_names.answer(move |keys| {
+            let store = Arc::clone(&store);
+            async move { Ok(store.taken(&keys).await?.into_iter().map(|key| (key, ())).collect()) }
+        })));
+        let store = Arc::clone(&accounts);
+        keep(Box::pin(of_hashes.answer(move |hashes| {
+            let store = Arc::clone(&store);
+            async move { Ok(store.grants(&hashes, &[]).await?.into_iter().collect()) }
+        })));
+        let store = Arc::clone(&accounts);
+        keep(Box::pin(of_ids.answer(move |ids| {
+            let store = Arc::clone(&store);
+            let by_id = |(_, granted): (GrantHash, Granted)| (granted.grant.id, granted);
+            async move { Ok(store.grants(&[], &ids).await?.into_iter().map(by_id).collect()) }
+        })));
+        keep(Box::pin(touches::note(touched, Arc::clone(&accounts), config.session)));
+        let (watching, store, counted) = (Arc::clone(&watch), Arc::clone(&accounts), metrics.clone());
+        keep(Box::pin(async move { watching.keep(store, told, counted).await }));
         tasks.close();
         let tokens = Tokens::new(&config.secret);
         let inner = Inner {
@@ -136,6 +134,9 @@ impl People {
             tokens,
             accounts,
             names,
+            by_hash,
+            by_id,
+            touches,
             watch,
             metrics,
             tasks,
@@ -157,7 +158,7 @@ impl People {
         if !self.inner.config.guests {
             return Err(refusals::no_guests());
         }
-        self.inner.names.must_be_free(&user.name).await?;
+        self.must_be_free(&user.name).await?;
         Ok(Identity { user, standing: Standing::Guest, check_at: None })
     }
 
@@ -166,7 +167,10 @@ impl People {
     /// # Errors
     /// `name_taken`, `unavailable`.
     pub async fn must_be_free(&self, name: &PersonName) -> Result<(), Refusal> {
-        self.inner.names.must_be_free(name).await
+        match self.inner.names.ask(names::key(name)).await? {
+            Some(()) => Err(refusals::name_taken()),
+            None => Ok(()),
+        }
     }
 
     /// Whom a token stands for: a guest's, a session's, an API key or a JWT.

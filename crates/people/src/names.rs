@@ -1,21 +1,10 @@
-//! When two names are one, and which names are accounts'.
+//! When two names are one.
 //!
 //! Names that look alike to whoever reads quickly are one: written small or large, in whichever of Unicode's forms, with invisible
 //! characters between or without. (Unicode calls it `NFKC_Casefold`; look-alike letters of other scripts stay apart.)
 
-use std::sync::Arc;
-
 use proto::{Code, PersonName, Refusal};
-use store::Accounts;
-use tokio::sync::{mpsc, oneshot};
 use unicode_normalization::UnicodeNormalization;
-
-use crate::refusals;
-
-/// Names that may wait to be looked up.
-const WAITING_MAX: usize = 8_192;
-/// Names in one query.
-const TOGETHER_MAX: usize = 512;
 
 /// The name as names are compared.
 pub(crate) fn key(name: &PersonName) -> String {
@@ -41,61 +30,6 @@ pub(crate) fn key_of_account(name: &PersonName) -> Result<String, Refusal> {
     match key.is_empty() {
         true => Err(Refusal::new(Code::InvalidName, "a name must have something to see in it")),
         false => Ok(key),
-    }
-}
-
-struct Asked {
-    key: String,
-    answer: oneshot::Sender<Result<bool, Refusal>>,
-}
-
-/// Who asks the store whether names are taken: while one query is under way names gather, then they go together. So a storm of
-/// guests costs the store a query for each five hundred of them.
-pub(crate) struct Names {
-    waiting: mpsc::Sender<Asked>,
-}
-
-/// The other end of it.
-pub(crate) struct Queue(mpsc::Receiver<Asked>);
-
-impl Names {
-    pub(crate) fn new() -> (Self, Queue) {
-        let (waiting, queue) = mpsc::channel(WAITING_MAX);
-        (Self { waiting }, Queue(queue))
-    }
-
-    /// Refuses a name that is an account's.
-    pub(crate) async fn must_be_free(&self, name: &PersonName) -> Result<(), Refusal> {
-        let (answer, answered) = oneshot::channel();
-        let asked = Asked { key: key(name), answer };
-        self.waiting.try_send(asked).map_err(|_| refusals::busy())?;
-        match answered.await.map_err(|_| refusals::leaving())?? {
-            true => Err(refusals::name_taken()),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Looks up what is asked, for ever.
-pub(crate) async fn look_up(mut queue: Queue, accounts: Arc<dyn Accounts>) {
-    let mut batch = Vec::new();
-    while queue.0.recv_many(&mut batch, TOGETHER_MAX).await > 0 {
-        batch.retain(|asked| !asked.answer.is_closed());
-        let mut keys: Vec<String> = batch.iter().map(|asked| asked.key.clone()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        if keys.is_empty() {
-            continue;
-        }
-        let taken = accounts.taken(&keys).await;
-        for Asked { key, answer } in batch.drain(..) {
-            let told = match &taken {
-                Ok(taken) => Ok(taken.contains(&key)),
-                Err(error) => Err(refusals::away(error)),
-            };
-            // Whoever asked may have left.
-            _ = answer.send(told);
-        }
     }
 }
 

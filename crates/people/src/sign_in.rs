@@ -141,7 +141,7 @@ impl People {
         }
         password.map_or(Ok(()), passwords::must_be_good)?;
         // Before the hashing, which costs more than the look.
-        self.inner.names.must_be_free(name).await?;
+        self.must_be_free(name).await?;
         let hash = match password {
             Some(password) => Some(self.inner.passwords.hash(password).await?),
             None => None,

@@ -19,7 +19,7 @@ const EACH: Duration = Duration::from_secs(1);
 const FRESH: Duration = Duration::from_secs(3);
 /// A revocation bears the moment when it began; it can be seen once it is committed, which may take a while.
 const MARGIN: Duration = Duration::from_secs(60);
-/// What was revoked before this, no copy is left of.
+/// What was revoked before this, no copy is left of. Where a look begins that has no fresh one before it.
 const FIRST_LOOK: Duration = Duration::from_secs(120);
 const AT_ONCE: usize = 10_000;
 /// How often long-ended grants are deleted, how many at a time, and how long they stay for whoever wants to know.
@@ -31,6 +31,8 @@ const ENDED_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub(crate) struct Watch {
     pub(crate) registry: Arc<Registry>,
     last: Mutex<Option<Look>>,
+    /// The last that saw all there was to see.
+    whole: Mutex<Option<Look>>,
 }
 
 /// The store's clock, and when it was asked for.
@@ -42,14 +44,14 @@ struct Look {
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Self { registry: Arc::default(), last: Mutex::default() }
+        Self { registry: Arc::default(), last: Mutex::default(), whole: Mutex::default() }
     }
 
     /// The store's clock now, or a little ahead of it; `None` while it is not known what was revoked.
     pub(crate) fn now(&self) -> Option<Timestamp> {
-        let last = (*self.last.lock())?;
-        let age = last.began.elapsed();
-        (age <= FRESH).then(|| plus(last.store, age))
+        let whole = (*self.whole.lock())?;
+        let age = whole.began.elapsed();
+        (age <= FRESH).then(|| plus(whole.store, age))
     }
 
     /// Watches for ever.
@@ -66,7 +68,7 @@ impl Watch {
         loop {
             tokio::select! {
                 _ = tick.tick() => {
-                    let looked = self.look(&*accounts, &metrics).await;
+                    let looked = self.look(&*accounts).await;
                     match &looked {
                         Err(error) if !is_away => tracing::warn!(%error, "what was revoked cannot be read; trying on"),
                         _ => {}
@@ -77,11 +79,12 @@ impl Watch {
                 () = self.registry.news.notified() => {}
             }
             self.registry.tell(|grant| {
-                let told = endings.try_send(grant).is_ok();
-                metrics.ended.inc_by(u64::from(told));
-                told
+                let Ok(room) = endings.try_reserve() else { return false };
+                metrics.ended.inc();
+                room.send(grant);
+                true
             });
-            let age = self.last.lock().map_or(0.0, |look| look.began.elapsed().as_secs_f64());
+            let age = self.whole.lock().map_or(0.0, |look| look.began.elapsed().as_secs_f64());
             metrics.watch_age_seconds.set(age);
             if !is_away && tidied.elapsed() >= TIDY_EACH {
                 tidied = Instant::now();
@@ -92,27 +95,25 @@ impl Watch {
         }
     }
 
-    async fn look(&self, accounts: &dyn Accounts, metrics: &PeopleMetrics) -> Result<(), StoreError> {
+    async fn look(&self, accounts: &dyn Accounts) -> Result<(), StoreError> {
         let last = *self.last.lock();
-        let (began, since) = match last {
-            Some(look) => (Instant::now(), minus(look.store, MARGIN)),
+        let fresh = last.filter(|look| look.began.elapsed() <= FRESH);
+        let since = match fresh {
+            Some(look) => minus(look.store, MARGIN),
             // Asked about the far future, it tells its clock.
-            None => {
-                let Revocations { read_at, .. } = accounts.revoked_after(Timestamp(i64::MAX), 1).await?;
-                (Instant::now(), minus(read_at, FIRST_LOOK))
-            }
+            None => minus(accounts.revoked_after(Timestamp(i64::MAX), 1).await?.read_at, FIRST_LOOK),
         };
+        let began = Instant::now();
         let Revocations { read_at, grants, more } = accounts.revoked_after(since, AT_ONCE).await?;
         self.registry.end(grants.into_iter().map(|(grant, _)| grant));
-        let was_away = last.is_some_and(|look| look.began.elapsed() > FRESH);
-        if was_away || more {
+        if more || (last.is_some() && fresh.is_none()) {
             self.look_at_all(accounts).await?;
         }
-        // With more than was read, copies may be wrong: the next look begins where this one ended, and until one sees all of
-        // it they are not believed.
+        let look = Some(Look { began, store: read_at });
+        *self.last.lock() = look;
+        // What was not read may be what a copy is of.
         if !more {
-            *self.last.lock() = Some(Look { began, store: read_at });
-            metrics.watch_age_seconds.set(0.0);
+            *self.whole.lock() = look;
         }
         Ok(())
     }

@@ -179,15 +179,6 @@ pub struct NewGrant<'a> {
     pub by_password: Option<&'a str>,
 }
 
-/// How to find a grant.
-#[derive(Clone, Copy, Debug)]
-pub enum GrantBy {
-    /// By its token's hash.
-    Hash(GrantHash),
-    /// By what it is called.
-    Id(Uuid),
-}
-
 /// A grant that holds, whose it is, and when that was so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
@@ -250,11 +241,12 @@ pub trait Accounts: Send + Sync + 'static {
     /// Makes a grant. `None` if the account is not there or disabled, or its password has changed meanwhile.
     async fn create_grant(&self, grant: &NewGrant<'_>) -> Result<Option<Grant>, StoreError>;
 
-    /// A grant that holds: neither expired nor revoked, and its account is not disabled.
-    async fn grant(&self, by: GrantBy) -> Result<Option<Granted>, StoreError>;
+    /// Those of these grants that hold, named by their tokens' hashes or by what they are called: neither expired nor revoked, and
+    /// their accounts not disabled. In no order.
+    async fn grants(&self, hashes: &[GrantHash], ids: &[Uuid]) -> Result<Vec<(GrantHash, Granted)>, StoreError>;
 
-    /// It is used now, and good for so long from now on, if it still held.
-    async fn touch_grant(&self, id: Uuid, life: Option<Duration>) -> Result<(), StoreError>;
+    /// These are used now, and good for so long from now on, if they still hold.
+    async fn touch_grants(&self, ids: &[Uuid], life: Option<Duration>) -> Result<(), StoreError>;
 
     /// An account's grants of a kind that hold, the newest first.
     async fn grants_of(&self, account: UserId, kind: GrantKind, limit: usize) -> Result<Vec<Grant>, StoreError>;
@@ -350,13 +342,19 @@ pub(crate) struct GrantedRow {
     grant: GrantRow,
     #[sqlx(flatten)]
     account: AccountRow,
+    hash: Vec<u8>,
     read_at: Moment,
 }
 
 impl GrantedRow {
-    pub(crate) fn read(self) -> Result<Granted, StoreError> {
-        Ok(Granted { grant: self.grant.read()?, account: self.account.read()?, read_at: self.read_at.0 })
+    pub(crate) fn read(self) -> Result<(GrantHash, Granted), StoreError> {
+        let hash = hash_of(self.grant.id, self.hash)?;
+        Ok((hash, Granted { grant: self.grant.read()?, account: self.account.read()?, read_at: self.read_at.0 }))
     }
+}
+
+fn hash_of(grant: Uuid, column: Vec<u8>) -> Result<GrantHash, StoreError> {
+    column.try_into().map_err(|_| foreign("grant", &grant.to_string()))
 }
 
 /// A grant that has ended, as a row.
@@ -368,8 +366,7 @@ pub(crate) struct EndedRow {
 
 impl EndedRow {
     pub(crate) fn read(self) -> Result<Ended, StoreError> {
-        let hash = self.hash.try_into().map_err(|_| foreign("grant", &self.id.to_string()))?;
-        Ok(Ended { id: self.id, hash })
+        Ok(Ended { id: self.id, hash: hash_of(self.id, self.hash)? })
     }
 }
 

@@ -28,7 +28,7 @@ mod view;
 mod webhooks;
 
 pub use accounts::{
-    Account, AccountKind, Accounts, Alteration, By, Credentials, Ended, Grant, GrantBy, GrantHash, GrantKind, Granted,
+    Account, AccountKind, Accounts, Alteration, By, Credentials, Ended, Grant, GrantHash, GrantKind, Granted,
     NewAccount, NewGrant, Revocations, Revoke,
 };
 pub use archive::{Above, Archive, GoneId, GoneIds, Record, Records, Restoration, Restored, TextHash};

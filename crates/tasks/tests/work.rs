@@ -222,3 +222,22 @@ async fn told_of_a_task_nobody_waits_for_the_next_look() {
     }
     crew.workers.close(DEADLINE).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_its_workers_again_and_again_is_given_up() {
+    let folder = TempDir::new().unwrap();
+    let store = sqlite(&folder).await;
+    let id = add(&store, "do it").await;
+    for attempt in 1..=3 {
+        // Claimed, and never heard of again.
+        let moment = Duration::from_millis(1);
+        let claimed = store.claim_tasks(&[id], &["obey"], "whoever", moment).await.unwrap();
+        assert_eq!(claimed[0].attempts, attempt);
+        tokio::time::sleep(moment * 5).await;
+    }
+    let book = Book::default();
+    let crew = Crew::start(&store, local(), &book, quick("alone"));
+    assert_eq!(dead(&store, id).await.last_error.as_deref(), Some("its workers died of it"));
+    assert_eq!(book.attempts(id), [0; 0]);
+    crew.workers.close(DEADLINE).await;
+}

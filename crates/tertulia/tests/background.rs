@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -129,7 +129,7 @@ async fn wherever_a_node_dies_there_is_a_task_for_each_message_and_for_nothing_e
     }
 }
 
-async fn died_at(program: &PathBuf, point: &str) {
+async fn died_at(program: &Path, point: &str) {
     let url = Postgres::shared().database();
     let cluster = Cluster::with(2, |number| {
         // Nobody takes the tasks: they are to be counted.

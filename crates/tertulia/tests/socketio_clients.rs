@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use testkit::cluster::{Cluster, options};
+use testkit::errand;
 use testkit::haproxy::HaProxy;
 use testkit::postgres::Postgres;
 use testkit::process::free_port;
@@ -124,4 +125,24 @@ async fn all_kinds_of_clients_return_when_nodes_go() {
 #[tokio::test]
 async fn clients_that_poll_return_when_a_node_leaves() {
     behind_the_door(2, "drain.test.mjs").await;
+}
+
+/// Guards that the end of a key is the end of it for clients that come back by themselves from everything else.
+#[tokio::test]
+async fn whose_key_is_revoked_does_not_come_back() {
+    let pages = Pages::somewhere();
+    let database = Postgres::shared().database();
+    let cluster = Cluster::with(2, |number| options(PROGRAM, number, &database)).await;
+    let accounts = |args: &[&str]| {
+        let args: Vec<&str> = ["accounts"].iter().chain(args).copied().collect();
+        errand::run_with(PROGRAM, &args, &[("DATABASE_URL", &database)], "").well()
+    };
+    accounts(&["add", "Echo", "--bot"]);
+    let token = accounts(&["key", "Echo"]);
+    let revoke = ["env", &format!("DATABASE_URL={database}"), PROGRAM, "accounts", "revoke", "Echo"].map(str::to_owned);
+    let revoke = serde_json::to_string(&revoke).unwrap();
+    let environment =
+        [("TERTULIA_URLS", urls(&cluster)), ("TERTULIA_TOKEN", token.trim().to_owned()), ("TERTULIA_REVOKE", revoke)];
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    node_tests(&["signed_out.test.mjs"], &pages, &environment).await;
 }

@@ -226,6 +226,51 @@ async fn a_node_that_was_cut_off_looks_at_all_that_are_in_use() {
     assert!(cut.people.check_again(&ben).await.unwrap().is_some());
 }
 
+/// More is revoked than is read at once: what a look does not reach is not overlooked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_revocations_hides_none() {
+    let (url, registry) = (Postgres::shared().database(), Registry::new());
+    let (bus, _events) = LocalBus::new(16);
+    let node = Node::start(postgres(&url, &registry).await, Arc::new(bus), registry, |_| {});
+    let (ana, token) = node.signs_up("Ana").await;
+    let (_, other) = node.signs_up("Ben").await;
+    let mut endings = node.endings();
+    let _lives = [comes(&node, &token).await, comes(&node, &other).await];
+    goes_by_copies(&node, &token).await;
+    let flood = "INSERT INTO grants (id, account, kind, hash, created_at, used_at, revoked_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), 'key', sha256(n::text::bytea), now(), now(), now()
+        FROM generate_series(1, 15000) n;
+        UPDATE grants SET revoked_at = now() + interval '1 second' WHERE id = '";
+    let grant = ana.grant().unwrap().0;
+    Postgres::shared().execute(url.rsplit('/').next().unwrap(), &format!("{flood}{grant}'"));
+    assert_eq!(Some(next(&mut endings).await), ana.grant());
+    assert!(!node.knows(&token).await && node.knows(&other).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_accounts_asks_the_store_a_few_times() {
+    let house = House::two().await;
+    let [north, south] = house.nodes_with(|config| config.session = Duration::from_secs(1_000)).await;
+    let (ana, _) = north.signs_up("Ana").await;
+    let mut tokens = Vec::new();
+    for _ in 0..600 {
+        tokens.push(north.people.create_key(ana.user.id, "echo").await.unwrap().1);
+    }
+    let questions = "tertulia_store_people_seconds_count";
+    let before = south.metric(questions);
+    let mut storm = tokio::task::JoinSet::new();
+    for token in tokens.iter().chain(&tokens) {
+        let (people, token) = (south.people.clone(), token.clone());
+        storm.spawn(async move { people.recognize(&token).await.unwrap() });
+    }
+    for identity in storm.join_all().await {
+        assert_eq!(identity.user, ana.user);
+    }
+    let asked = south.metric(questions) - before;
+    // As many as fit while one was under way, and the watch's.
+    assert!(asked < 120.0, "{asked} questions for 1,200 tokens");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn more_endings_than_anybody_takes_at_once_are_all_told() {
     let house = House::alone().await;

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::{PgQuery, PostgresStore, faults, rows_of};
 use crate::StoreError;
 use crate::accounts::{
-    self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant, GrantBy,
-    GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke, millis,
+    self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant,
+    GrantHash, GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke,
+    millis,
 };
 use crate::moment::Moment;
 use crate::row::{column, one_more};
@@ -57,7 +58,7 @@ macro_rules! grant {
         concat!(
             "SELECT g.id, g.account, g.kind, g.label, g.agent, g.address, g.created_at, g.used_at, g.expires_at,
                 a.name, a.kind AS account_kind, a.admin, a.disabled, a.created_at AS account_created_at,
-                clock_timestamp() AS read_at
+                g.hash, clock_timestamp() AS read_at
             FROM grants g JOIN accounts a ON a.id = g.account
             WHERE g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > clock_timestamp())
                 AND NOT a.disabled ",
@@ -65,15 +66,14 @@ macro_rules! grant {
         )
     };
 }
-const GRANT_BY_HASH: &str = grant!("AND g.hash = $1");
-const GRANT_BY_ID: &str = grant!("AND g.id = $1");
+const GRANTS: &str = grant!("AND (g.hash = ANY($1) OR g.id = ANY($2))");
 const GRANTS_OF: &str = grant!("AND g.account = $1 AND g.kind = $2 ORDER BY g.created_at DESC LIMIT $3");
 const HOLDING: &str = grant!("AND g.id = ANY($1)");
 
 const TOUCH: &str = "
     UPDATE grants SET used_at = clock_timestamp(),
         expires_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
-    WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())";
+    WHERE id = ANY($1) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())";
 const REVOKE_ONE: &str = "
     UPDATE grants SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE id = $2 AND account = $1
     RETURNING id, hash";
@@ -221,20 +221,18 @@ impl Accounts for PostgresStore {
         .await
     }
 
-    async fn grant(&self, by: GrantBy) -> Result<Option<Granted>, StoreError> {
-        let ask = || match by {
-            GrantBy::Hash(hash) => sqlx::query(GRANT_BY_HASH).bind(hash.to_vec()),
-            GrantBy::Id(id) => sqlx::query(GRANT_BY_ID).bind(id),
-        };
+    async fn grants(&self, hashes: &[GrantHash], ids: &[Uuid]) -> Result<Vec<(GrantHash, Granted)>, StoreError> {
+        let hashes: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
         self.people(async {
-            rows_of::<GrantedRow>(&self.ask_twice(ask).await?)?.pop().map(GrantedRow::read).transpose()
+            let ask = || sqlx::query(GRANTS).bind(hashes.clone()).bind(ids.to_vec());
+            rows_of::<GrantedRow>(&self.ask_twice(ask).await?)?.into_iter().map(GrantedRow::read).collect()
         })
         .await
     }
 
-    async fn touch_grant(&self, id: Uuid, life: Option<Duration>) -> Result<(), StoreError> {
+    async fn touch_grants(&self, ids: &[Uuid], life: Option<Duration>) -> Result<(), StoreError> {
         self.people(async {
-            self.ask(&self.readers, sqlx::query(TOUCH).bind(id).bind(life.map(millis))).await?;
+            self.ask(&self.readers, sqlx::query(TOUCH).bind(ids.to_vec()).bind(life.map(millis))).await?;
             Ok(())
         })
         .await

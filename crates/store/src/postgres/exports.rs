@@ -12,15 +12,16 @@ use crate::row::{column, number};
 use crate::tasks::ms;
 use crate::{StoreError, StoreMetrics};
 
-/// What an attempt before this one wrote goes with its name.
+/// What an attempt before this one wrote goes with its name. It is counted, so that it goes first: once its row has the new
+/// name the old one cannot be found.
 const BEGIN: &str = "
     WITH before AS MATERIALIZED (
         SELECT e.content FROM exports e WHERE e.room = $1 AND e.id = $2 FOR UPDATE
     ), gone AS (
-        DELETE FROM export_chunks c WHERE c.room = $1 AND c.content = (SELECT b.content FROM before b)
+        DELETE FROM export_chunks c WHERE c.room = $1 AND c.content = (SELECT b.content FROM before b) RETURNING c.number
     )
     INSERT INTO exports AS e (room, id, content, expires_at)
-    VALUES ($1, $2, $3, now() + $4::bigint * interval '1 millisecond')
+    SELECT $1, $2, $3, now() + $4::bigint * interval '1 millisecond' FROM (SELECT count(*) FROM gone) g
     ON CONFLICT ON CONSTRAINT exports_pkey
     DO UPDATE SET content = excluded.content, expires_at = excluded.expires_at, chunks = NULL, bytes = NULL";
 /// The lock keeps another attempt from beginning meanwhile.

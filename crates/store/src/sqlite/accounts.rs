@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::{SqliteStore, faults};
 use crate::StoreError;
 use crate::accounts::{
-    self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant, GrantBy,
-    GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke, millis,
+    self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant,
+    GrantHash, GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke,
+    millis,
 };
 use crate::row::{column, one_more};
 
@@ -70,7 +71,7 @@ macro_rules! grant {
     ($rest:literal) => {
         concat!(
             "SELECT g.id, g.account, g.kind, g.label, g.agent, g.address, g.created_at, g.used_at, g.expires_at,
-                a.name, a.kind AS account_kind, a.admin, a.disabled, a.created_at AS account_created_at, ",
+                a.name, a.kind AS account_kind, a.admin, a.disabled, a.created_at AS account_created_at, g.hash, ",
             now!(),
             " AS read_at
             FROM grants g JOIN accounts a ON a.id = g.account
@@ -81,19 +82,11 @@ macro_rules! grant {
         )
     };
 }
-const GRANT_BY_HASH: &str = grant!("AND g.hash = $1");
-const GRANT_BY_ID: &str = grant!("AND g.id = $1");
 const GRANTS_OF: &str = grant!("AND g.account = $1 AND g.kind = $2 ORDER BY g.created_at DESC, g.rowid DESC LIMIT $3");
 
-const TOUCH: &str = concat!(
-    "UPDATE grants SET used_at = ",
-    now!(),
-    ", expires_at = ",
-    now!(),
-    " + $2 WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ",
-    now!(),
-    ")"
-);
+const TOUCH: &str = concat!("UPDATE grants SET used_at = ", now!(), ", expires_at = ", now!(), " + ");
+const TOUCH_THOSE: &str =
+    concat!(" WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ", now!(), ") AND id IN (");
 const REVOKE_ONE: &str = concat!(
     "UPDATE grants SET revoked_at = coalesce(revoked_at, ",
     now!(),
@@ -183,6 +176,15 @@ async fn alter(
     found.map(|_| ended(rows_of(&rows)?)).transpose()
 }
 
+/// A statement that ends in a list of these.
+fn among_ids(sql: &str, ids: &[Uuid]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::<Sqlite>::new(sql);
+    let mut list = query.separated(", ");
+    ids.iter().for_each(|id| _ = list.push_bind(*id));
+    query.push(")");
+    query
+}
+
 fn revoke(account: UserId, which: Revoke) -> SqliteQuery<'static> {
     match which {
         Revoke::One(id) => sqlx::query(REVOKE_ONE).bind(account.0).bind(id),
@@ -266,17 +268,40 @@ impl Accounts for SqliteStore {
         self.people(async { self.write_rows::<GrantRow>(insert).await?.pop().map(GrantRow::read).transpose() }).await
     }
 
-    async fn grant(&self, by: GrantBy) -> Result<Option<Granted>, StoreError> {
-        let query = match by {
-            GrantBy::Hash(hash) => sqlx::query(GRANT_BY_HASH).bind(hash.to_vec()),
-            GrantBy::Id(id) => sqlx::query(GRANT_BY_ID).bind(id),
-        };
-        self.people(async { self.look_rows::<GrantedRow>(query).await?.pop().map(GrantedRow::read).transpose() }).await
+    async fn grants(&self, hashes: &[GrantHash], ids: &[Uuid]) -> Result<Vec<(GrantHash, Granted)>, StoreError> {
+        self.people(async {
+            let mut found = Vec::new();
+            let by_hash = hashes.chunks(VALUES_MAX).map(|hashes| {
+                let mut query = QueryBuilder::<Sqlite>::new(grant!("AND g.hash IN ("));
+                let mut list = query.separated(", ");
+                hashes.iter().for_each(|hash| _ = list.push_bind(hash.to_vec()));
+                query.push(")");
+                (query, hashes.len() == 1)
+            });
+            let by_id = ids.chunks(VALUES_MAX).map(|ids| (among_ids(grant!("AND g.id IN ("), ids), ids.len() == 1));
+            for (mut query, is_kept) in by_hash.chain(by_id) {
+                for row in self.look_rows::<GrantedRow>(query.build().persistent(is_kept)).await? {
+                    found.push(row.read()?);
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
-    async fn touch_grant(&self, id: Uuid, life: Option<Duration>) -> Result<(), StoreError> {
-        let touch = sqlx::query(TOUCH).bind(id).bind(life.map(millis));
-        self.people(async { self.do_it(touch).await.map(|_| ()) }).await
+    async fn touch_grants(&self, ids: &[Uuid], life: Option<Duration>) -> Result<(), StoreError> {
+        self.people(async {
+            for ids in ids.chunks(VALUES_MAX) {
+                let mut query = QueryBuilder::<Sqlite>::new(TOUCH);
+                query.push_bind(life.map(millis)).push(TOUCH_THOSE);
+                let mut list = query.separated(", ");
+                ids.iter().for_each(|id| _ = list.push_bind(*id));
+                query.push(")");
+                self.do_it(query.build().persistent(ids.len() == 1)).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn grants_of(&self, account: UserId, kind: GrantKind, limit: usize) -> Result<Vec<Grant>, StoreError> {
@@ -297,12 +322,7 @@ impl Accounts for SqliteStore {
         self.people(async {
             let mut holding = Vec::new();
             for ids in grants.chunks(VALUES_MAX) {
-                let mut query = QueryBuilder::<Sqlite>::new(grant!("AND g.id IN ("));
-                let mut list = query.separated(", ");
-                for id in ids {
-                    list.push_bind(*id);
-                }
-                query.push(")");
+                let mut query = among_ids(grant!("AND g.id IN ("), ids);
                 for row in self.look_rows::<GrantRow>(query.build().persistent(false)).await? {
                     holding.push(row.read()?.id);
                 }

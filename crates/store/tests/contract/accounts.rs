@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto::{PersonName, Timestamp, UserId};
 use store::{
-    Account, AccountKind, Accounts, Alteration, By, Ended, Grant, GrantBy, GrantHash, GrantKind, NewAccount, NewGrant,
+    Account, AccountKind, Accounts, Alteration, By, Ended, Grant, GrantHash, GrantKind, Granted, NewAccount, NewGrant,
     Revoke,
 };
 use uuid::Uuid;
@@ -58,10 +58,18 @@ async fn signs_in(store: &Arc<dyn Accounts>, account: &Account, number: u128) ->
     store.create_grant(&session(account.id, number, MONTH)).await.unwrap().unwrap()
 }
 
+/// The grant, if it holds, found both ways.
+async fn found(store: &Arc<dyn Accounts>, number: u128) -> Option<Granted> {
+    let by_hash = store.grants(&[hash(number)], &[]).await.unwrap();
+    let by_id = store.grants(&[], &[Uuid::from_u128(number)]).await.unwrap();
+    assert!(by_hash.len() <= 1 && by_hash.iter().all(|(found, _)| *found == hash(number)));
+    let by_hash = by_hash.into_iter().next().map(|(_, granted)| granted);
+    assert_eq!(by_hash.as_ref().map(|by_hash| &by_hash.grant), by_id.first().map(|(_, granted)| &granted.grant));
+    by_hash
+}
+
 async fn holds(store: &Arc<dyn Accounts>, number: u128) -> bool {
-    let by_hash = store.grant(GrantBy::Hash(hash(number))).await.unwrap();
-    assert_eq!(by_hash.is_some(), store.grant(GrantBy::Id(Uuid::from_u128(number))).await.unwrap().is_some());
-    by_hash.is_some()
+    found(store, number).await.is_some()
 }
 
 fn numbers(ended: &[Ended]) -> Vec<u128> {
@@ -132,7 +140,7 @@ pub async fn a_grant_lets_its_bearer_be_the_account(house: House) {
     let store = house.accounts().await;
     let ana = make(&store, 1, "Ana").await.unwrap();
     let made = signs_in(&store, &ana, 10).await;
-    let granted = store.grant(GrantBy::Hash(hash(10))).await.unwrap().unwrap();
+    let granted = found(&store, 10).await.unwrap();
     assert_eq!((&granted.grant, &granted.account), (&made, &ana));
     assert!(granted.read_at >= made.created_at);
     let life = made.expires_at.unwrap().0 - made.created_at.0;
@@ -148,6 +156,19 @@ pub async fn a_grant_lets_its_bearer_be_the_account(house: House) {
     assert_eq!(of(GrantKind::Key, 10).await, [echo]);
     assert_eq!(store.holding(&ids(&[10, 11, 13])).await.unwrap().len(), 2);
     assert!(!holds(&store, 13).await);
+    // Many at once, by either name.
+    let hashes: Vec<GrantHash> = (1..2_500).filter(|number| *number != 11).map(hash).collect();
+    let mut together: Vec<u128> = store
+        .grants(&hashes, &ids(&[11, 12, 14]))
+        .await
+        .unwrap()
+        .iter()
+        .map(|(_, granted)| granted.grant.id.as_u128())
+        .collect();
+    together.sort_unstable();
+    together.dedup();
+    assert_eq!(together, [10, 11, 12]);
+    assert!(store.grants(&[], &[]).await.unwrap().is_empty());
 }
 
 pub async fn a_grant_that_is_not_used_expires(house: House) {
@@ -161,14 +182,14 @@ pub async fn a_grant_that_is_not_used_expires(house: House) {
     };
     until(10).await;
     // Too late to go on with.
-    store.touch_grant(Uuid::from_u128(10), MONTH).await.unwrap();
+    store.touch_grants(&ids(&[10]), MONTH).await.unwrap();
     assert!(!holds(&store, 10).await);
     assert!(store.grants_of(ana.id, GrantKind::Session, 10).await.unwrap().is_empty());
     assert!(store.holding(&ids(&[10])).await.unwrap().is_empty());
 
     let made = signs_in(&store, &ana, 11).await;
-    store.touch_grant(made.id, Some(Duration::from_secs(60))).await.unwrap();
-    let used = store.grant(GrantBy::Id(made.id)).await.unwrap().unwrap().grant;
+    store.touch_grants(&[made.id, Uuid::from_u128(77)], Some(Duration::from_secs(60))).await.unwrap();
+    let used = found(&store, 11).await.unwrap().grant;
     assert!(used.used_at >= made.used_at && used.expires_at < made.expires_at);
     assert_eq!(used.expires_at.unwrap().0 - used.used_at.0, 60_000);
 }
@@ -230,7 +251,7 @@ pub async fn who_is_admin_no_more_loses_what_says_so(house: House) {
     let ana = make(&store, 1, "Ana").await.unwrap();
     signs_in(&store, &ana, 10).await;
     assert_eq!(store.alter_account(ana.id, &Alteration::Admin(true)).await.unwrap(), Some(Vec::new()));
-    assert!(store.grant(GrantBy::Hash(hash(10))).await.unwrap().unwrap().account.admin);
+    assert!(found(&store, 10).await.unwrap().account.admin);
     assert_eq!(numbers(&store.alter_account(ana.id, &Alteration::Admin(false)).await.unwrap().unwrap()), [10]);
 }
 

@@ -46,7 +46,7 @@ fn sections() -> Vec<Section> {
         section("The queue to the store", &|it| roomlog::RoomLogMetrics::register(it).map(drop)),
         section("The store", &|it| StoreMetrics::register(it).map(|store| store.show_durability(&example()))),
         section("The bus", &|it| bus::BusMetrics::register(it).map(drop)),
-        section("Work in the background", &|it| tasks::TasksMetrics::register(it, &crate::background::KINDS).map(drop)),
+        section("Work in the background", &|it| crate::background::BackgroundMetrics::register(it).map(drop)),
         section("Traces", &|it| trace::TraceMetrics::register(it).map(drop)),
         section("The process", &|it| super::about_the_process(it, "north")),
     ]

@@ -1,14 +1,17 @@
 //! What lets somebody be here ends, and so does being here, wherever that is.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use testkit::client::Client;
+use testkit::cluster::{self, Cluster};
 use testkit::node::Node;
+use testkit::postgres::Postgres;
 use testkit::socketio::SocketIo;
+use tokio_tungstenite::tungstenite::Error;
 use uuid::Uuid;
 
-use crate::house::{House, by_hello};
+use crate::house::{House, PROGRAM, by_hello, by_upgrade, socketio, vouched};
 
 /// Two seconds are promised; the rest is for a busy machine.
 const ENDS_WITHIN: Duration = Duration::from_secs(2 + 2);
@@ -128,4 +131,55 @@ async fn what_expires_ends_too() {
     is_told_goodbye(&mut native, "expiry").await;
     is_put_out(socketio, "expiry").await;
     is_refused(house.node(), &token).await;
+}
+
+/// Guards that who somebody is is never guessed, and that nobody pays for a database that is away: whoever comes is told, in the way
+/// of their door, to come back; whoever is here stays.
+#[tokio::test]
+async fn while_the_store_is_away_nobody_is_let_in_and_nobody_is_sent_away() {
+    let mut postgres = Postgres::start();
+    let database = postgres.database();
+    let cluster = Cluster::with(1, |number| cluster::options(PROGRAM, number, &database)).await;
+    let house = House::on(cluster, &database).await;
+    let (node, key, unused) = (house.node(), house.key("Ana").await, house.key("Ben").await);
+    let (mut here, _) = by_hello(node, &key.token).await;
+    postgres.stop();
+
+    for hello in [json!({"type": "hello", "name": "Carla"}), json!({"type": "hello", "token": unused.token})] {
+        let mut client = node.client().await;
+        client.say(hello).await;
+        assert!(client.refused("unavailable").await["retry_after_ms"].is_u64());
+    }
+    let refused = by_upgrade(node, &[("authorization", &format!("Bearer {}", unused.token))]).await;
+    let Some(Error::Http(response)) = refused.err().map(|error| *error) else { panic!("it was let in") };
+    assert!(response.status() == 503 && response.headers().contains_key("retry-after"), "{response:?}");
+    // A client that is refused by its namespace would not come back.
+    for auth in [json!({"username": "Carla"}), json!({"token": unused.token})] {
+        let mut client = socketio(node, &[]).await;
+        client.say(&format!("40{auth}")).await;
+        let heard = client.to_the_end().await;
+        assert!(heard.iter().all(|packet| packet == "1"), "{heard:?}");
+    }
+
+    postgres.start_again();
+    here.send("r", "still here").await;
+    by_hello(node, &unused.token).await;
+}
+
+/// Guards that what an application vouches for ends when it says, for whoever is connected too.
+#[tokio::test]
+async fn what_an_application_vouches_for_ends_with_its_token() {
+    let secret = "a secret of the application and of the nodes";
+    let database = Postgres::shared().database();
+    let options = |number| cluster::options(PROGRAM, number, &database).with("TERTULIA_JWT_SECRET", secret);
+    let cluster = Cluster::with(1, options).await;
+    let node = &cluster.nodes[0];
+    // Clocks may be half a minute apart, so it holds for another four seconds.
+    let token = vouched(secret, "Ana", SystemTime::now() - Duration::from_secs(30 - 4));
+    let (mut native, welcome) = by_hello(node, &token).await;
+    assert_eq!((&welcome["user"]["name"], welcome.get("token")), (&json!("Ana"), None));
+    let socketio = SocketIo::connect(node.address(), json!({"token": token})).await;
+    native.send("r", "for now").await;
+    is_told_goodbye(&mut native, "the end of a JWT").await;
+    is_put_out(socketio, "the end of a JWT").await;
 }

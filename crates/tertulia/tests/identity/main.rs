@@ -6,4 +6,5 @@ mod doors;
 mod endings;
 mod house;
 mod names;
+mod page;
 mod secrets;

@@ -167,6 +167,11 @@ impl Client {
                             let why = format!("bye {}", frame["reason"].as_str().unwrap_or_default());
                             return Ended { why, retry_after: frame["retry_after_ms"].as_u64().map(Duration::from_millis) };
                         }
+                        // Nothing else was asked yet: without the store nobody can say who comes.
+                        Ok(Some(frame)) if frame["type"] == "error" && !welcomed => {
+                            let why = format!("hello {}", frame["code"].as_str().unwrap_or_default());
+                            return Ended { why, retry_after: frame["retry_after_ms"].as_u64().map(Duration::from_millis) };
+                        }
                         Ok(Some(frame)) => {
                             welcomed |= frame["type"] == "welcome";
                             self.take(&frame);
