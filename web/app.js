@@ -192,7 +192,10 @@ function restart() {
 }
 
 function showState({ state, reason, error }) {
-	if (state === 'refused') return showDoor(say.failed(why(error)));
+	if (state === 'refused') {
+		if (error.code === 'unauthorized') fetch('/api/v1/sessions/current', { method: 'DELETE' }); // a cookie that is worth nothing is in the way
+		return showDoor(say.failed(why(error)));
+	}
 	$('state').dataset.state = state;
 	$('state-text').textContent = state === 'open' ? say.open : say.connecting;
 	if (state === 'open') notify('');

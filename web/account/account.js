@@ -1,6 +1,6 @@
 // The account's page: sign in, sign up, sign out, and where one is signed in. The session is a cookie that scripts cannot read.
 
-import { remember } from '../store.js';
+import { me, remember } from '../store.js';
 import { locale } from '../strings.js';
 import { ago, say } from './strings.js';
 
@@ -126,12 +126,12 @@ async function attempt(something) {
 }
 
 function leave() {
+	ask('DELETE', '/sessions/current').catch(() => {}); // the cookie goes, too
 	remember({});
 	showStranger(say.signedOut);
 }
 
 $('sign-out').onclick = () => attempt(async () => {
-	await ask('DELETE', '/sessions/current');
 	leave();
 	return say.signedOut;
 });
@@ -152,4 +152,5 @@ $('new-password').onsubmit = (event) => {
 	});
 };
 
-show().catch(({ status, message }) => showStranger(status === 401 ? '' : message));
+if (me().account) show().catch(({ status, message }) => (status === 401 ? leave() : showStranger(message)));
+else showStranger();

@@ -167,6 +167,8 @@ export class Stage {
     page.on('console', (entry) => {
       const words = entry.text();
       if (entry.type() !== 'error' || /^WebSocket connection to|ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED/.test(words)) return;
+      // A refusal is an answer like any other; only browsers make an error of it.
+      if (/status of 4\d\d/.test(words) && entry.location().url.includes('/api/v1/')) return;
       this.#troubles.push(`${words} ${entry.location().url}`);
     });
     page.on('pageerror', (error) => this.#troubles.push(error.stack));

@@ -38,12 +38,14 @@ impl<'a> Credential<'a> {
 pub(crate) enum Doing {
     /// It only reads: a page that may not read the answer gains nothing.
     Reading,
+    /// It opens a WebSocket. Every browser says there which page does.
+    Upgrading,
     /// It changes something, or opens a line that could.
     Changing,
 }
 
 impl Doing {
-    /// By the method; an upgrade or a poll is [`Doing::Changing`] whatever its method.
+    /// By the method; a poll is [`Doing::Changing`] whatever its method.
     pub(crate) fn by(method: &Method) -> Self {
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) { Self::Reading } else { Self::Changing }
     }
@@ -93,7 +95,7 @@ pub(crate) fn of<'a>(
     }
     let Some(token) = cookie(headers) else { return Ok(None) };
     match (Page::of(headers, config), doing) {
-        (Page::Trusted, _) | (Page::Unsaid, Doing::Reading) => Ok(Some(Credential::Cookie(token))),
+        (Page::Trusted, _) | (Page::Unsaid, Doing::Reading | Doing::Upgrading) => Ok(Some(Credential::Cookie(token))),
         _ => Err(Refusal::new(Code::Forbidden, "a cookie counts only where `Origin` names our own page")),
     }
 }
@@ -212,10 +214,11 @@ mod tests {
         let counts = Ok(Some("ts_x".to_owned()));
         assert_eq!(of(&[own], &[], Doing::Changing), counts);
         assert_eq!(of(&[], &[], Doing::Reading), counts);
+        assert_eq!(of(&[], &[], Doing::Upgrading), counts);
         assert_eq!(of(&[], &[], Doing::Changing), Err(Code::Forbidden));
         for origin in ["null", "http://evil.example", "http://chat.example.evil.example", "http://sub.chat.example"] {
             for list in [&[][..], &["*"]] {
-                for doing in [Doing::Reading, Doing::Changing] {
+                for doing in [Doing::Reading, Doing::Upgrading, Doing::Changing] {
                     assert_eq!(of(&[("origin", origin)], list, doing), Err(Code::Forbidden), "{origin}");
                 }
             }

@@ -9,7 +9,7 @@ use people::People;
 use prometheus::Registry;
 use proto::{Refusal, to_client};
 use roomlog::RoomLog;
-use store::Tasks;
+use store::Keeper;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,8 +49,8 @@ pub enum Phase {
 pub struct Background {
     /// Who outside is told, and who outside may speak.
     pub hooks: Hooks,
-    /// What is to be done, and what never was.
-    pub chores: Arc<dyn Tasks>,
+    /// What is to be done, what never was, and what rooms keep.
+    pub chores: Arc<dyn Keeper>,
 }
 
 /// The doors of one node.
@@ -64,7 +64,7 @@ pub(crate) struct Node {
     pub(crate) room_log: Arc<RoomLog>,
     pub(crate) people: People,
     pub(crate) hooks: Hooks,
-    pub(crate) chores: Arc<dyn Tasks>,
+    pub(crate) chores: Arc<dyn Keeper>,
     pub(crate) config: GatewayConfig,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) registry: Registry,

@@ -3,7 +3,11 @@
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,8 +20,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Libraries that would log what people say, and the tokens by which they are let in: none of them says more than this.
-const DISCREET: [&str; 1] = ["tungstenite=debug"];
+/// Libraries that would log what people say, and the tokens by which they are let in, if they were asked for everything.
+const TALKATIVE: [&str; 1] = ["tungstenite"];
+
+/// Whether something may be logged, whatever the filter says.
+fn is_discreet(what: &Metadata<'_>) -> bool {
+    *what.level() != Level::TRACE || !TALKATIVE.iter().any(|library| what.target().starts_with(library))
+}
 
 /// Starts logging. A filter that cannot be read is said, and `info` taken instead.
 pub(crate) fn start(format: LogFormat, filter: &str) {
@@ -25,14 +34,12 @@ pub(crate) fn start(format: LogFormat, filter: &str) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    let discreet = DISCREET.iter().filter_map(|directive| directive.parse().ok());
-    let filter = discreet.fold(filter, EnvFilter::add_directive);
     let is_terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if format == LogFormat::Human || (format == LogFormat::Auto && is_terminal) {
-        builder.with_ansi(is_terminal).with_target(false).init();
+        builder.with_ansi(is_terminal).with_target(false).finish().with(filter_fn(is_discreet)).init();
     } else {
-        builder.json().flatten_event(true).init();
+        builder.json().flatten_event(true).finish().with(filter_fn(is_discreet)).init();
     }
     if let Some(error) = complaint {
         tracing::warn!(%error, "the log filter cannot be read; taking info");

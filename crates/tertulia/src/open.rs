@@ -111,9 +111,9 @@ pub(crate) async fn store_to_read(config: &ServeConfig) -> Result<Arc<dyn Keeper
     opened(config, &StoreMetrics::register(&Registry::new())?, Use::Read).await
 }
 
-/// Opens the store for its accounts, beside whatever node uses it.
-pub(crate) async fn accounts(config: &ServeConfig) -> Result<Arc<dyn Keeper>, StartError> {
-    opened(config, &StoreMetrics::register(&Registry::new())?, Use::Accounts).await
+/// Opens the store to change what nodes look up there, beside whatever node uses it.
+pub(crate) async fn beside(config: &ServeConfig) -> Result<Arc<dyn Keeper>, StartError> {
+    opened(config, &StoreMetrics::register(&Registry::new())?, Use::Beside).await
 }
 
 /// What a store is opened for.
@@ -121,7 +121,7 @@ pub(crate) async fn accounts(config: &ServeConfig) -> Result<Arc<dyn Keeper>, St
 enum Use {
     Serve,
     Read,
-    Accounts,
+    Beside,
 }
 
 async fn opened(config: &ServeConfig, metrics: &StoreMetrics, to: Use) -> Result<Arc<dyn Keeper>, StartError> {
@@ -134,7 +134,7 @@ async fn opened(config: &ServeConfig, metrics: &StoreMetrics, to: Use) -> Result
                 Arc::new(PostgresStore::open(url, settings, metrics.clone()).await?)
             }
             Place::Sqlite(path) => {
-                let beside = to == Use::Accounts;
+                let beside = to == Use::Beside;
                 let settings = SqliteConfig { reads_only, beside, ..sqlite_config(config) };
                 Arc::new(SqliteStore::open(path, settings, metrics.clone()).await?)
             }

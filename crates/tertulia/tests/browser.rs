@@ -25,7 +25,7 @@ async fn the_page_keeps_its_promises_in_chromium() {
     let door = format!("http://{}", proxy.address());
     // Both pages come through the front door, which puts each browser on a node of its own.
     let tests = Command::new("node")
-        .args(["--test", "browser.test.mjs"])
+        .args(["--test", "browser.test.mjs", "account.test.mjs"])
         .current_dir(&web)
         .env("TERTULIA_BIN", PROGRAM)
         .env("TERTULIA_URLS", format!("{door},{door}"))

@@ -10,6 +10,7 @@ mod call;
 mod document;
 mod guests;
 mod hooks;
+mod keeping;
 mod keys;
 mod messages;
 mod page;
@@ -49,6 +50,7 @@ fn parts() -> Vec<Part> {
         webhooks::part(),
         hooks::part(),
         tasks::part(),
+        keeping::part(),
     ]
 }
 

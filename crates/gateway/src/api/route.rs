@@ -21,6 +21,8 @@ pub(super) const SCHEMES: [&str; 2] = ["token", "cookie"];
 pub(super) const RATES: [&str; 3] = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];
 
 const JSON: &str = "application/json";
+/// JSON lines.
+pub(super) const LINES: &str = "application/x-ndjson";
 
 /// One thing that may be asked.
 pub(super) struct Route {
@@ -124,6 +126,12 @@ impl Route {
     pub(super) fn answers<T: ToSchema>(mut self, status: StatusCode, about: &str) -> Self {
         let content = ContentBuilder::new().schema(Some(self.schema::<T>()));
         self.answer(status, ResponseBuilder::new().description(about).content(JSON, content.build()))
+    }
+
+    /// An answer in JSON lines.
+    pub(super) fn answers_lines(self, about: &str) -> Self {
+        let content = ContentBuilder::new().build();
+        self.answer(StatusCode::OK, ResponseBuilder::new().description(about).content(LINES, content))
     }
 
     /// An answer without one.

@@ -139,7 +139,7 @@ async fn websocket(
         None => {
             handshake::let_in(node)?;
             let slot = handshake::address_slot(node, peer, request.headers())?;
-            let bearer = recognize(node, request.headers(), Doing::Changing).await?;
+            let bearer = recognize(node, request.headers(), Doing::Upgrading).await?;
             handshake::keep_place(node, peer)?;
             Session::new(node, Values::of_query(request.uri()), bearer, slot)
         }

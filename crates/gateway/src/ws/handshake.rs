@@ -41,7 +41,7 @@ pub(crate) async fn upgrade(
     credentials::check_origin(&node, request.headers())?;
     let_in(&node)?;
     let slot = address_slot(&node, &peer, request.headers())?;
-    let known = recognize(&node, request.headers(), Doing::Changing).await?;
+    let known = recognize(&node, request.headers(), Doing::Upgrading).await?;
     if let Some(Err(refusal)) = known.as_deref()
         && request.headers().contains_key(header::AUTHORIZATION)
     {

@@ -22,7 +22,7 @@ const PASSWORD_BYTES: u64 = 4_096;
 
 /// Does one thing to one account, or shows all.
 pub(crate) async fn run(asked: &AccountsConfig) -> Result<(), StartError> {
-    let store = open::accounts(&asked.config).await?;
+    let store = open::beside(&asked.config).await?;
     // Nothing is signed here, and nobody waits for what is in common.
     let (bus, _events) = LocalBus::new(1);
     let metrics = PeopleMetrics::register(&Registry::new())?;

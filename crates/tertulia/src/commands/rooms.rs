@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use prometheus::Registry;
 use proto::{RoomName, Timestamp};
-use store::{Keeper, Policy, StoreMetrics};
+use store::{Keeper, Policy};
 
 use super::say;
 use crate::config::{Keep, RoomsAction, RoomsConfig};
@@ -18,9 +17,7 @@ const PAGE: usize = 500;
 pub(crate) async fn run(asked: &RoomsConfig) -> Result<(), StartError> {
     let store = match asked.action {
         RoomsAction::Show => open::store_to_read(&asked.config).await?,
-        RoomsAction::Set | RoomsAction::Forget => {
-            open::store(&asked.config, StoreMetrics::register(&Registry::new())?).await?
-        }
+        RoomsAction::Set | RoomsAction::Forget => open::beside(&asked.config).await?,
     };
     let done = match (asked.action, &asked.room) {
         (RoomsAction::Show, Some(room)) => show(&store, room).await,

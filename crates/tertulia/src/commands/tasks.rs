@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use prometheus::Registry;
 use proto::TaskId;
-use store::{Keeper, Place, StoreMetrics, Task, Which};
+use store::{Keeper, Place, Task, Which};
 
 use super::say;
 use crate::config::{TasksAction, TasksConfig};
@@ -18,9 +17,7 @@ const PAGE: usize = 500;
 pub(crate) async fn run(asked: &TasksConfig) -> Result<(), StartError> {
     let store = match asked.action {
         TasksAction::List | TasksAction::Show => open::store_to_read(&asked.config).await?,
-        TasksAction::Retry | TasksAction::Drop => {
-            open::store(&asked.config, StoreMetrics::register(&Registry::new())?).await?
-        }
+        TasksAction::Retry | TasksAction::Drop => open::beside(&asked.config).await?,
     };
     let done = match (asked.action, asked.id) {
         (TasksAction::List, _) => list(&store, asked).await,

@@ -6,6 +6,7 @@
 mod asking;
 mod document;
 mod fuzz;
+mod keeping;
 mod manners;
 mod messages;
 mod people;
