@@ -129,6 +129,34 @@ async fn who_turns_back_on_the_way_to_a_websocket_polls_on() {
     assert_eq!(client.post("40").await, Some(400), "the old way is closed");
 }
 
+/// Guards the order of what nobody polled before the way over was gone: some of it is with the engine, the rest waits, and more comes.
+#[tokio::test]
+async fn what_waits_when_a_client_goes_over_comes_in_its_order() {
+    let node = node().await;
+    let mut ana = node.guest("Ana").await;
+    ana.send("general", "m1").await;
+    for round in 0..5_u64 {
+        let (first, last) = (round * 100 + 2, round * 100 + 101);
+        let mut client = polling(&node).await;
+        client.heard_until(&format!("m{}", first - 1)).await;
+        let socket = client.probe().await;
+        for number in first..=last - 50 {
+            ana.send("general", &format!("m{number}")).await;
+        }
+        let more = async {
+            for number in last - 49..=last {
+                ana.send("general", &format!("m{number}")).await;
+            }
+        };
+        let heard = async {
+            client.go_over(socket).await;
+            client.heard_until(&format!("m{last}")).await
+        };
+        let (heard, ()) = tokio::join!(heard, more);
+        assert_eq!(heard, (first..=last).map(|number| (number, format!("m{number}"))).collect::<Vec<_>>());
+    }
+}
+
 /// Guards against sessions that nobody polls any more: whoever hangs up in the middle of a poll has missed its answer.
 #[tokio::test]
 async fn a_poll_that_is_given_up_ends_its_session() {

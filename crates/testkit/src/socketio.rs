@@ -153,8 +153,16 @@ impl SocketIo {
             }
             polled
         };
-        let (polled, mut socket) = tokio::join!(polled, self.probe());
+        let (polled, socket) = tokio::join!(polled, self.probe());
         self.packets.extend(polled);
+        self.go_over(socket).await;
+    }
+
+    /// Goes the other half.
+    ///
+    /// # Panics
+    /// As above.
+    pub async fn go_over(&mut self, mut socket: WebSocketStream<TcpStream>) {
         socket.send(Message::text("5")).await.expect("sent");
         self.way = Way::WebSocket(Box::new(socket));
     }

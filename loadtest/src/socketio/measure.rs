@@ -15,7 +15,8 @@ use crate::process::{CpuWatch, cpu, resident};
 use crate::progress::Progress;
 use crate::tally::Tally;
 
-/// Sockets that come, hear something and go before anything is measured: the first time costs more than any other.
+/// Sockets that are there before anything is measured, and that hear something before much is said: the first time costs more than
+/// any other.
 const WARMING: usize = 200;
 const WARMING_MESSAGES: u64 = 500;
 /// A server is at rest when it takes no more than this of a processor for so long, or when it has had its time.
@@ -47,8 +48,8 @@ struct Room {
 /// Measures everything of a server that was just started.
 pub(super) async fn all(server: &Server, beside: &Beside, args: &Socketio) -> io::Result<Figures> {
     let mut figures = Figures::new();
-    room(server, beside, args, WARMING, || Pace::Count(WARMING_MESSAGES)).await?;
     idle(server, args, &mut figures).await?;
+    room(server, beside, args, WARMING, || Pace::Count(WARMING_MESSAGES)).await?;
     let until = || Instant::now() + Duration::from_secs(args.seconds);
     let quiet = room(server, beside, args, args.readers, || Pace::rate(args.rate, until())).await?;
     let busy = room(server, beside, args, args.readers, || Pace::Until(until())).await?;
@@ -78,13 +79,14 @@ pub(super) const WRONGS: [&str; 4] = ["gaps", "doubles", "reorderings", "sockets
 
 async fn idle(server: &Server, args: &Socketio, figures: &mut Figures) -> io::Result<()> {
     let tally = Arc::new(Tally::new());
-    let (pids, rooms) = ([server.pid], Rooms::new(args.rooms));
+    let (pids, rooms, door) = ([server.pid], Rooms::new(args.rooms), Door::socketio(server.address));
+    let first = Guest::crowd(&door, &rooms, WARMING, &tally).await?;
     rest(server).await?;
     let (before, watch) = (resident(&pids)?, CpuWatch::start(&pids)?);
-    let audience = Guest::crowd(&Door::socketio(server.address), &rooms, args.idle, &tally).await?;
+    let audience = Guest::crowd(&door, &rooms, args.idle, &tally).await?;
     rest(server).await?;
     let (after, took) = (resident(&pids)?, watch.theirs()?);
-    drop(audience);
+    drop((first, audience));
     let count = args.idle as f64;
     figures.push(("idle_bytes_a_socket", (after as f64 - before as f64) / count));
     figures.push(("join_cpu_us_a_socket", took.as_secs_f64() * 1e6 / count));

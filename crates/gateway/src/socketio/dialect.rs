@@ -3,10 +3,9 @@
 //! A socket's dialect is what it speaks, and the last word counts. Until it has spoken it hears messages in every dialect that
 //! is for `strangers`: clients pass over events that they do not listen to.
 
-use engineioxide::Str;
 use serde::Serialize;
 
-use super::packet::{self, Namespace};
+use super::packet::{self, Namespace, Packed};
 
 /// One vocabulary.
 #[derive(Debug)]
@@ -167,7 +166,7 @@ pub(super) fn with_offsets() -> &'static Dialect {
 }
 
 /// What is said, for one form of event.
-pub(super) fn written(namespace: Namespace, event: &str, form: Form, seq: u64, name: &str, text: &str) -> Str {
+pub(super) fn written(namespace: Namespace, event: &str, form: Form, seq: u64, name: &str, text: &str) -> Packed {
     match form {
         Form::Offset => packet::event(namespace, &(event, text, seq.to_string(), name)),
         Form::Text => packet::event(namespace, &(event, text)),
@@ -209,7 +208,7 @@ mod tests {
 
     #[test]
     fn each_form_is_written_as_its_clients_expect() {
-        let written = |form| written(Namespace::Main, "e", form, 5, "Ana", "hi").to_string();
+        let written = |form| written(Namespace::Main, "e", form, 5, "Ana", "hi").text().to_string();
         assert_eq!(written(Form::Offset), r#"2["e","hi","5","Ana"]"#);
         assert_eq!(written(Form::Text), r#"2["e","hi"]"#);
         assert_eq!(written(Form::Object("user", "msg")), r#"2["e",{"user":"Ana","msg":"hi"}]"#);

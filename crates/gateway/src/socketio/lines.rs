@@ -1,14 +1,13 @@
 //! What was said, written for clients of Socket.IO: read once from the frame, and written once for each form of event that some
 //! socket wants, whoever and how many they are.
 
-use engineioxide::Str;
 use hub::Batch;
 use parking_lot::Mutex;
 use proto::{Entry, UserId};
 use serde::Deserialize;
 
 use super::dialect::{self, Dialect, Form, Voice};
-use super::packet::Namespace;
+use super::packet::{Namespace, Packed};
 
 /// One message that is still there.
 #[derive(Debug)]
@@ -17,7 +16,7 @@ pub(super) struct Line {
     from: UserId,
     name: String,
     text: String,
-    written: Mutex<Vec<(Key, Str)>>,
+    written: Mutex<Vec<(Key, Packed)>>,
 }
 
 type Key = (Namespace, &'static str, Form);
@@ -70,7 +69,7 @@ impl Line {
     }
 
     /// The packets that tell a socket of it: in each dialect that it hears, unless that spares the sender.
-    pub(super) fn packets(&self, voice: &Voice, user: UserId) -> impl Iterator<Item = Str> {
+    pub(super) fn packets(&self, voice: &Voice, user: UserId) -> impl Iterator<Item = Packed> {
         let namespace = voice.namespace;
         voice
             .hears()
@@ -78,7 +77,7 @@ impl Line {
             .map(move |(dialect, form)| self.packet(namespace, dialect, form))
     }
 
-    fn packet(&self, namespace: Namespace, dialect: &'static Dialect, form: Form) -> Str {
+    fn packet(&self, namespace: Namespace, dialect: &'static Dialect, form: Form) -> Packed {
         let key = (namespace, dialect.message, form);
         let mut written = self.written.lock();
         if let Some((_, packet)) = written.iter().find(|(other, _)| *other == key) {
@@ -112,8 +111,8 @@ mod tests {
         assert_eq!(told, [5, 6]);
         let voice = Voice::default();
         let twice = [0, 1].map(|_| lines.after(5)[0].packets(&voice, UserId(Uuid::nil())).next().unwrap());
-        assert_eq!(twice[0].as_ptr(), twice[1].as_ptr());
-        assert_eq!(twice[0].as_str(), r#"2["chat message","t6","6","Ana"]"#);
+        assert_eq!(twice[0].frame().as_ptr(), twice[1].frame().as_ptr());
+        assert_eq!(twice[0].text().as_str(), r#"2["chat message","t6","6","Ana"]"#);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! The engine (`engineioxide`) carries packets, whether by polling, WebSocket or from one to the other. What they say is read here, done
 //! by the room log, and told by the hub, to which a session is one more outbox; no message goes any other way. A request comes in
-//! at `door.rs`; a session lives in `life.rs`; `out.rs` is its way out. Where the engine does otherwise than clients need there is something
-//! around it: `poll.rs`, `over.rs` for the way from polling to a WebSocket, `pulse.rs` and `stream.rs` for who is silent.
+//! at `door.rs`; a session lives in `life.rs`; `out.rs` is its way out, which to a WebSocket leads past the engine (`wire.rs`). Where the
+//! engine does otherwise than clients need there is something around it: `poll.rs`, `over.rs` for the way from polling to a WebSocket,
+//! `pulse.rs` and `stream.rs` for who is silent.
 
 mod dialect;
 pub(crate) mod door;
@@ -25,6 +26,7 @@ pub(crate) mod script;
 mod session;
 pub(crate) mod sessions;
 mod stream;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

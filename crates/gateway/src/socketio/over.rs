@@ -28,7 +28,9 @@ struct Claim(Arc<Session>);
 
 impl Claim {
     fn of(session: &Arc<Session>) -> Option<Self> {
-        (!session.has_stream() && session.claim_way(true)).then(|| Self(session.clone()))
+        let claim = session.claim_way(true).then(|| Self(session.clone()))?;
+        // Only now: whoever had the claim before may have left one.
+        (!session.has_stream()).then_some(claim)
     }
 }
 

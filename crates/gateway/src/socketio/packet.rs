@@ -1,10 +1,14 @@
 //! Socket.IO's packets, as text: a digit for the kind, `/name,` unless it is the main namespace, the number of the
 //! acknowledgement that is wanted, and JSON. The engine puts them into messages and takes them out.
 
+use bytes::Bytes;
 use engineioxide::{ProtocolVersion, Str};
-use proto::Refusal;
+use proto::{Frame, Refusal};
 use serde::Serialize;
 use serde_json::value::RawValue;
+
+/// What the engine puts before a packet of Socket.IO.
+pub(super) const MESSAGE: u8 = b'4';
 
 /// The namespaces that lead into the rooms. Whoever wrote `/ws` at the end of a URL means the second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,18 +92,44 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// A packet on its way to clients, made once for however many they are: as the engine takes it, and as the frame of a WebSocket that it
+/// becomes there.
+#[derive(Clone, Debug)]
+pub(super) struct Packed {
+    text: Str,
+    frame: Frame,
+}
+
+impl Packed {
+    fn of(text: String) -> Self {
+        let frame = Frame::written(|frame| {
+            frame.push(MESSAGE);
+            frame.extend_from_slice(text.as_bytes());
+        });
+        Self { text: Str::from(text), frame }
+    }
+
+    pub(super) fn text(&self) -> &Str {
+        &self.text
+    }
+
+    pub(super) fn frame(&self) -> &Bytes {
+        self.frame.wire()
+    }
+}
+
 /// An event; `arguments` is a tuple that begins with its name.
-pub(super) fn event(namespace: Namespace, arguments: &impl Serialize) -> Str {
+pub(super) fn event(namespace: Namespace, arguments: &impl Serialize) -> Packed {
     written("2", namespace, "", &json(arguments))
 }
 
 /// Acknowledges an event with `arguments`, the text of a JSON array.
-pub(super) fn ack(namespace: Namespace, number: u64, arguments: &str) -> Str {
+pub(super) fn ack(namespace: Namespace, number: u64, arguments: &str) -> Packed {
     written("3", namespace, &number.to_string(), arguments)
 }
 
 /// Lets a client into a namespace.
-pub(super) fn connected(namespace: Namespace, sid: &str, version: ProtocolVersion) -> Str {
+pub(super) fn connected(namespace: Namespace, sid: &str, version: ProtocolVersion) -> Packed {
     #[derive(Serialize)]
     struct Sid<'a> {
         sid: &'a str,
@@ -111,12 +141,12 @@ pub(super) fn connected(namespace: Namespace, sid: &str, version: ProtocolVersio
 }
 
 /// Puts a client out of its namespace: it does not come back by itself.
-pub(super) fn disconnected(namespace: Namespace) -> Str {
+pub(super) fn disconnected(namespace: Namespace) -> Packed {
     written("1", namespace, "", "")
 }
 
 /// Does not let a client into a namespace, whatever it is called. Older clients get the sentence alone.
-pub(super) fn not_connected(namespace: &str, refusal: Option<&Refusal>, version: ProtocolVersion) -> Str {
+pub(super) fn not_connected(namespace: &str, refusal: Option<&Refusal>, version: ProtocolVersion) -> Packed {
     #[derive(Serialize)]
     struct Why<'a> {
         message: &'a str,
@@ -129,7 +159,7 @@ pub(super) fn not_connected(namespace: &str, refusal: Option<&Refusal>, version:
         ProtocolVersion::V4 => json(&Why { message, data: refusal.map(Told::of) }),
     };
     let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
-    Str::from(format!("4{prefix}{why}"))
+    Packed::of(format!("4{prefix}{why}"))
 }
 
 /// A refusal, as clients of Socket.IO are told.
@@ -145,8 +175,8 @@ impl<'a> Told<'a> {
     }
 }
 
-fn written(kind: &str, namespace: Namespace, number: &str, json: &str) -> Str {
-    Str::from([kind, namespace.prefix(), number, json].concat())
+fn written(kind: &str, namespace: Namespace, number: &str, json: &str) -> Packed {
+    Packed::of([kind, namespace.prefix(), number, json].concat())
 }
 
 /// A value's JSON. Ours are tuples and structs of strings and numbers, which always have one.
@@ -182,11 +212,12 @@ mod tests {
 
     #[test]
     fn what_is_said_has_the_form_on_the_wire() {
-        assert_eq!(event(Namespace::Main, &("m", 1, "x")).as_str(), r#"2["m",1,"x"]"#);
-        assert_eq!(event(Namespace::Ws, &("m",)).as_str(), r#"2/ws,["m"]"#);
-        assert_eq!(ack(Namespace::Main, 7, "[]").as_str(), "37[]");
-        assert_eq!(connected(Namespace::Main, "s", ProtocolVersion::V4).as_str(), r#"0{"sid":"s"}"#);
-        assert_eq!(connected(Namespace::Ws, "s", ProtocolVersion::V3).as_str(), "0/ws,");
+        assert_eq!(event(Namespace::Main, &("m", 1, "x")).text().as_str(), r#"2["m",1,"x"]"#);
+        assert_eq!(event(Namespace::Ws, &("m",)).text().as_str(), r#"2/ws,["m"]"#);
+        assert_eq!(ack(Namespace::Main, 7, "[]").text().as_str(), "37[]");
+        assert_eq!(connected(Namespace::Main, "s", ProtocolVersion::V4).text().as_str(), r#"0{"sid":"s"}"#);
+        let packed = connected(Namespace::Ws, "s", ProtocolVersion::V3);
+        assert_eq!((packed.text().as_str(), &packed.frame()[..]), ("0/ws,", &b"\x81\x0640/ws,"[..]));
     }
 
     proptest! {

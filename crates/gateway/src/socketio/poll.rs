@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, Request, Response, header};
 use engineioxide::ProtocolVersion;
 use tower::ServiceExt;
 
+use super::packet::MESSAGE;
 use super::session::Session;
 use crate::node::Node;
 
@@ -25,9 +26,8 @@ const PATIENCE: u64 = 60;
 /// The engine's word for nothing and for closing, as older clients have them in a poll, and newer ones.
 const NOTHING: [&str; 2] = ["1:6", "6"];
 const CLOSE: [&[u8]; 3] = [b"1:1", b"1", b""];
-/// What stands between two packets, and a message's first byte.
+/// What stands between two packets.
 const BETWEEN: u8 = 0x1e;
-const MESSAGE: u8 = b'4';
 
 /// A poll that waits. Dropped while it does, the client has hung up and will not know what it missed: the session is lost.
 struct Waiting<'a> {
@@ -98,7 +98,7 @@ async fn unless_closed(session: &Session, answer: Response<Body>) -> Option<Resp
     let is_newer = session.version() == ProtocolVersion::V4;
     let packets = body.split(|byte| *byte == BETWEEN).filter(|packet| packet.first() == Some(&MESSAGE)).count();
     // Between two packets stands one byte more, so one is missing. How older clients are told makes them hard to count, and no matter.
-    session.polled(body.len() + 1, if is_newer { packets } else { usize::MAX });
+    session.polled(body.len() + 1, is_newer.then_some(packets));
     let is_closed = CLOSE.contains(&body.as_ref()) && session.ending() != Some("client");
     (!is_closed).then(|| Response::from_parts(head, body.into()))
 }

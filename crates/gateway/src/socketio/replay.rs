@@ -39,12 +39,14 @@ impl Ear {
         let session = &self.session;
         let mut out = session.out();
         let voice = out.voice;
+        out.hold(lines.len() > 1);
         for line in lines {
             for packet in line.packets(&voice, self.user) {
                 session.push(&mut out, packet, kind);
             }
             self.told.store(line.seq, Ordering::Relaxed);
         }
+        session.let_go(&mut out);
         if out.bytes(Kind::Present) > session.node.config.backlog_bytes {
             session.end_in(&mut out, "slow");
         }

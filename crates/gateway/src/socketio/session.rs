@@ -14,10 +14,12 @@ use proto::Refusal;
 use tokio::sync::Notify;
 
 use super::dialect::{self, Voice};
+use super::frames::{self, PING};
 use super::handshake::Values;
 use super::out::{Kind, Out};
-use super::packet::{self, Told};
+use super::packet::{self, Packed, Told};
 use super::pulse::Pulse;
+use super::wire::Line;
 use crate::limits::AddressSlot;
 use crate::node::Node;
 use crate::recognized::Recognized;
@@ -134,22 +136,41 @@ impl Session {
     }
 
     /// Writes an answer. It may wait, and does not count as slow.
-    pub(super) fn answer(&self, packet: Str) {
+    pub(super) fn answer(&self, packet: Packed) {
         self.push(&mut self.out(), packet, Kind::Answer);
     }
 
     /// Writes packets that belong together and may be dropped when the client is behind.
-    pub(super) fn whisper(&self, packets: impl IntoIterator<Item = Str>) {
+    pub(super) fn whisper(&self, packets: impl IntoIterator<Item = Packed>) {
         let mut out = self.out();
         if out.waiting_bytes() <= WHISPER_BYTES {
             packets.into_iter().for_each(|packet| self.push(&mut out, packet, Kind::Present));
         }
     }
 
-    pub(super) fn push(&self, out: &mut Out, packet: Str, kind: Kind) {
-        let more = out.push(packet, kind);
-        if more > 0 {
-            self.node.metrics.backlog_bytes.add(more as i64);
+    pub(super) fn push(&self, out: &mut Out, packet: Packed, kind: Kind) {
+        out.push(packet, kind);
+        self.after(out);
+    }
+
+    /// Writes what was held together, as one.
+    pub(super) fn let_go(&self, out: &mut Out) {
+        out.let_go();
+        self.after(out);
+    }
+
+    /// Counts what a change of `out` came to, and wakes whoever writes on when the client can take it.
+    fn after(&self, out: &mut Out) {
+        let moved = std::mem::take(&mut out.moved);
+        if moved.sent > 0 {
+            self.node.metrics.sent_bytes.inc_by(moved.sent as u64);
+            self.pulse.wrote(moved.sent);
+        }
+        if moved.waiting != 0 {
+            self.node.metrics.backlog_bytes.add(moved.waiting);
+        }
+        if moved.stalled {
+            self.reader.wake();
         }
     }
 
@@ -162,15 +183,43 @@ impl Session {
     /// The client has taken bytes.
     pub(super) fn taken(&self, bytes: usize) {
         self.node.metrics.sent_bytes.inc_by(bytes as u64);
-        let less = self.out().taken(bytes);
-        if less > 0 {
-            self.node.metrics.backlog_bytes.sub(less as i64);
-        }
+        let mut out = self.out();
+        out.taken(bytes);
+        self.after(&mut out);
+        drop(out);
         self.tell();
     }
 
-    /// A poll has taken bytes, which are so many packets.
-    pub(super) fn polled(&self, bytes: usize, packets: usize) {
+    /// Whether a WebSocket has more to write than its socket takes. A question that waits is put first, behind what is under way.
+    pub(super) fn has_more_to_write(&self) -> bool {
+        let mut out = self.out();
+        if out.line.as_ref().is_some_and(|line| !line.is_stalled()) && self.pulse.takes_question() {
+            out.write_between(frames::short(PING, b"").into());
+            self.after(&mut out);
+        }
+        out.is_stalled()
+    }
+
+    /// Writes on, since the socket can take more.
+    pub(super) fn write_on(&self) {
+        let mut out = self.out();
+        out.write_on();
+        self.after(&mut out);
+        drop(out);
+        self.tell();
+    }
+
+    /// The engine writes to its WebSocket: whole frames.
+    pub(super) fn engine_writes(&self, frames: &[u8]) {
+        let mut out = self.out();
+        out.engine_writes(frames);
+        self.after(&mut out);
+        drop(out);
+        self.tell();
+    }
+
+    /// A poll has taken bytes, which are so many packets, if that is known.
+    pub(super) fn polled(&self, bytes: usize, packets: Option<usize>) {
         self.out().polled(packets);
         self.taken(bytes);
     }
@@ -278,7 +327,8 @@ impl Session {
         }
         out.end = Some(reason);
         if matches!(reason, "slow" | "lost" | "idle" | "client") {
-            self.node.metrics.backlog_bytes.sub(out.drop_all() as i64);
+            out.drop_all();
+            self.after(out);
         }
         if reason == "slow" {
             self.node.metrics.slow_closes.inc();
@@ -304,8 +354,9 @@ impl Session {
         self.cut.load(Ordering::Acquire)
     }
 
-    /// A WebSocket carries it from now on, or one is gone.
-    pub(super) fn stream_begins(&self) {
+    /// A WebSocket carries it from now on, or one is gone. There is one at a time.
+    pub(super) fn stream_begins(&self, line: Line) {
+        self.out().line = Some(line);
         self.streams.fetch_add(1, Ordering::AcqRel);
         self.had_stream.store(true, Ordering::Release);
         self.heard();
@@ -313,6 +364,7 @@ impl Session {
     }
 
     pub(super) fn stream_ends(&self) {
+        self.out().line = None;
         self.streams.fetch_sub(1, Ordering::AcqRel);
         self.tell();
     }
@@ -360,6 +412,8 @@ impl Visitor for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.node.metrics.backlog_bytes.sub(self.out.get_mut().drop_all() as i64);
+        let out = self.out.get_mut();
+        out.drop_all();
+        self.node.metrics.backlog_bytes.add(out.moved.waiting);
     }
 }

@@ -1,59 +1,65 @@
-//! The TCP stream under a session's WebSocket.
+//! The TCP stream under a session's WebSocket, as the engine sees it.
 //!
-//! The engine reads and writes it; here it is counted, held back while the session has enough to do, and cut when its end has come,
-//! whatever the engine is waiting for. Questions whether somebody is there are put between the engine's frames.
+//! The engine reads it, and writes what it has to say; here that is counted, held back while the session has enough to do, and cut when
+//! the session's end has come, whatever the engine is waiting for. The engine's reading task also writes on what waits for the socket, and
+//! asks whether somebody is there.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::frames::{self, PING, Written};
 use super::over;
 use super::session::Session;
+use super::wire::Line;
 use crate::places::Place;
 
 pub(super) struct Stream {
-    tcp: TcpStream,
+    tcp: Arc<TcpStream>,
     /// What came with the handshake.
     early: Vec<u8>,
     session: Arc<Session>,
-    written: Written,
-    /// Bytes of the engine's that are not to be heard, and of a question that is under way.
+    /// Bytes of the engine's that are not to be heard.
     unheard: usize,
-    question: Vec<u8>,
     _place: Arc<Place>,
 }
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, early: Vec<u8>, session: Arc<Session>, place: Arc<Place>) -> Self {
-        session.stream_begins();
-        let (written, question) = (Written::default(), Vec::new());
-        Self { tcp, early, session, written, unheard: 0, question, _place: place }
+        let tcp = Arc::new(tcp);
+        session.stream_begins(Line::new(tcp.clone(), false));
+        Self { tcp, early, session, unheard: 0, _place: place }
     }
 
     /// The same, after the way from polling was walked: what was read of that was answered.
     pub(super) fn over(tcp: TcpStream, early: Vec<u8>, session: Arc<Session>, place: Arc<Place>) -> Self {
-        let mut stream = Self::new(tcp, early, session, place);
-        stream.unheard = over::ANSWER_BYTES;
-        stream
+        let tcp = Arc::new(tcp);
+        session.stream_begins(Line::new(tcp.clone(), true));
+        Self { tcp, early, session, unheard: over::ANSWER_BYTES, _place: place }
     }
 
-    /// Asks whether somebody is there, if that is wanted and can be done at once.
-    fn ask(&mut self) {
-        if !self.written.is_between() {
-            return;
+    /// Writes on what waits, as far as the socket takes it.
+    fn write_on(&self, task: &mut Context<'_>) -> io::Result<()> {
+        while self.session.has_more_to_write() {
+            match self.tcp.poll_write_ready(task)? {
+                Poll::Ready(()) => self.session.write_on(),
+                Poll::Pending => break,
+            }
+            self.check()?;
         }
-        if self.question.is_empty() && self.session.pulse.takes_question() {
-            self.question = frames::short(PING, b"");
-        }
-        if !self.question.is_empty() {
-            // Without waiting: to wait for room is the writer's.
-            let asked = self.tcp.try_write(&self.question).unwrap_or(0);
-            self.question.drain(..asked);
+        Ok(())
+    }
+
+    /// Whether there is still somebody to write to.
+    fn check(&self) -> io::Result<()> {
+        match self.session.out().line.as_ref().is_some_and(Line::is_broken) {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
         }
     }
 }
@@ -72,7 +78,7 @@ impl AsyncRead for Stream {
         if this.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        this.ask();
+        this.write_on(task)?;
         if this.session.holds_back() {
             return Poll::Pending;
         }
@@ -82,42 +88,46 @@ impl AsyncRead for Stream {
             this.early = this.early.split_off(length);
             return Poll::Ready(Ok(()));
         }
-        let read = Pin::new(&mut this.tcp).poll_read(task, to);
-        if read.is_ready() {
-            this.session.heard();
+        loop {
+            ready!(this.tcp.poll_read_ready(task))?;
+            match this.tcp.try_read(to.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(read) => {
+                    to.advance(read);
+                    this.session.heard();
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
-        read
     }
 }
 
 impl AsyncWrite for Stream {
+    /// Takes all that the engine writes.
     fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        this.session.writer.register(task.waker());
-        if this.session.is_cut() {
+        self.session.writer.register(task.waker());
+        if self.session.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if this.unheard > 0 {
-            let length = this.unheard.min(bytes.len());
-            this.unheard -= length;
+        if self.unheard > 0 {
+            let length = self.unheard.min(bytes.len());
+            self.unheard -= length;
             return Poll::Ready(Ok(length));
         }
-        while !this.question.is_empty() && this.written.is_between() {
-            let asked = ready!(Pin::new(&mut this.tcp).poll_write(task, &this.question))?;
-            this.question.drain(..asked);
+        self.session.engine_writes(bytes);
+        Poll::Ready(self.check().map(|()| bytes.len()))
+    }
+
+    /// What was written is written.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match SockRef::from(&*self.tcp).shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
         }
-        let length = ready!(Pin::new(&mut this.tcp).poll_write(task, bytes))?;
-        this.written.wrote(&bytes[..length]);
-        this.session.pulse.wrote(length);
-        this.session.taken(length);
-        Poll::Ready(Ok(length))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(task)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(task)
     }
 }
