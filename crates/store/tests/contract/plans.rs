@@ -122,6 +122,8 @@ async fn a_room_that_forgets_is_looked_up_by_index() {
     for _ in 0..18 {
         store.due(&room("busy"), keep, Timestamp::now(), 100).await.unwrap();
         store.forget(&room("busy"), 1800, 100).await.unwrap();
+        // Rows that are gone are met again until they are cleared away. Autovacuum does that elsewhere.
+        server.execute(database, "VACUUM messages");
         // Whoever stands far below is not told by reading what is on its way out.
         store.changes(&room("busy"), 0, 10).await.unwrap();
         store.before(&room("busy"), 1900, 10).await.unwrap();
