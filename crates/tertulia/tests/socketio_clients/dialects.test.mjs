@@ -141,6 +141,7 @@ describe('only Tertulia', { skip: !isTertulia && 'Socket.IO has no such thing of
     await seen(ben, 'new message', { username: 'Ana', message: 'one' });
     ben.socket.emit('new message', 'two');
     await hears(ana, 2);
+    await until('she has heard both in both ways', () => cleo.of('message').length === 2 && cleo.of('chat message').length === 2);
     cleo.socket.send('three');
     await hears(ana, 3);
     assert.deepEqual(ana.heard, [['one', '1', 'Ana'], ['two', '2', 'Ben'], ['three', '3', 'Cleo']]);
