@@ -19,7 +19,7 @@ pub(crate) fn of_append(error: &AppendError) -> Refusal {
 }
 
 /// What a store that does not answer means to who asked.
-pub(crate) fn of_store(error: &StoreError) -> Refusal {
+pub(crate) fn of_store(error: StoreError) -> Refusal {
     tracing::warn!(%error, "the store could not be asked");
     Refusal::for_now(Code::Unavailable, "the store does not answer", 1000)
 }

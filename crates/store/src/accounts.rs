@@ -14,6 +14,25 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::moment::Moment;
 
+// Statements that both databases understand.
+
+macro_rules! account {
+    ($rest:literal) => {
+        concat!(
+            "SELECT a.id AS account, a.name, a.kind AS account_kind, a.admin, a.disabled,
+                a.created_at AS account_created_at, a.password_hash FROM accounts a ",
+            $rest
+        )
+    };
+}
+pub(crate) const ACCOUNT_BY_ID: &str = account!("WHERE a.id = $1");
+pub(crate) const ACCOUNT_BY_KEY: &str = account!("WHERE a.name_key = $1");
+pub(crate) const ACCOUNTS: &str = account!("WHERE a.name_key > $1 ORDER BY a.name_key LIMIT $2");
+
+pub(crate) const SET_PASSWORD: &str = "UPDATE accounts SET password_hash = $2 WHERE id = $1 RETURNING id";
+pub(crate) const SET_DISABLED: &str = "UPDATE accounts SET disabled = $2 WHERE id = $1 RETURNING id";
+pub(crate) const SET_ADMIN: &str = "UPDATE accounts SET admin = $2 WHERE id = $1 RETURNING id";
+
 /// What an account is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountKind {

@@ -26,8 +26,13 @@ fn python() -> Vec<PathBuf> {
 }
 
 fn rust() -> Vec<PathBuf> {
-    // Cargo builds examples beside the program, before it runs tests.
-    vec![Path::new(PROGRAM).with_file_name("examples").join("echo")]
+    let program = Path::new(PROGRAM).with_file_name("examples").join("echo");
+    assert!(
+        program.exists(),
+        "`cargo build --workspace --examples` brings {}; all of `cargo test` does",
+        program.display()
+    );
+    vec![program]
 }
 
 /// A bot that runs; it ends when this is dropped.

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use futures_util::stream;
 use proto::{Code, Refusal, TaskId};
 use serde::{Deserialize, Serialize};
-use store::{Added, Policy, StoreError, export_task};
+use store::{Policy, export_task};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ struct ExportShown {
 
 async fn policy(call: Call) -> Answer {
     call.admin()?;
-    let policy = call.node.chores.policy(&call.room()?).await.map_err(unanswered)?;
+    let policy = call.node.chores.policy(&call.room()?).await.map_err(refusal::of_store)?;
     json(StatusCode::OK, &Keeps::from(policy))
 }
 
@@ -104,26 +104,25 @@ async fn set_policy(mut call: Call) -> Answer {
     call.admin()?;
     let room = call.room()?;
     let policy = call.body::<Keeps>().await?.policy()?;
-    call.node.chores.set_policy(&room, policy).await.map_err(unanswered)?;
+    call.node.chores.set_policy(&room, policy).await.map_err(refusal::of_store)?;
     json(StatusCode::OK, &Keeps::from(policy))
 }
 
 async fn begin(call: Call) -> Answer {
     call.admin()?;
-    let added = call.node.chores.add_task(&export_task(&call.room()?)).await.map_err(unanswered)?;
-    let (Added::New(id) | Added::Known(id)) = added;
-    json(StatusCode::ACCEPTED, &ExportShown { id: id.0, state: "waiting", bytes: None, expires_at: None })
+    let added = call.node.chores.add_task(&export_task(&call.room()?)).await.map_err(refusal::of_store)?;
+    json(StatusCode::ACCEPTED, &ExportShown { id: added.id().0, state: "waiting", bytes: None, expires_at: None })
 }
 
 async fn look(call: Call) -> Answer {
     call.admin()?;
     let (room, id) = (call.room()?, TaskId(call.uuid("export")?));
-    let found = call.node.chores.export(&room, id).await.map_err(unanswered)?;
+    let found = call.node.chores.export(&room, id).await.map_err(refusal::of_store)?;
     if let Some(export) = found {
         let (bytes, expires_at) = (Some(export.bytes), Some(export.expires_at.to_string()));
         return json(StatusCode::OK, &ExportShown { id: id.0, state: "ready", bytes, expires_at });
     }
-    let task = call.node.chores.task(id).await.map_err(unanswered)?;
+    let task = call.node.chores.task(id).await.map_err(refusal::of_store)?;
     let task = task.filter(|task| task.kind == store::EXPORT_TASK && task.payload == export_task(&room).payload);
     let task = task.ok_or_else(none_such)?;
     let state = if task.dead_at.is_some() { "dead" } else { "waiting" };
@@ -133,7 +132,7 @@ async fn look(call: Call) -> Answer {
 async fn lines(call: Call) -> Answer {
     call.admin()?;
     let (room, id) = (call.room()?, TaskId(call.uuid("export")?));
-    let export = call.node.chores.export(&room, id).await.map_err(unanswered)?.ok_or_else(none_such)?;
+    let export = call.node.chores.export(&room, id).await.map_err(refusal::of_store)?.ok_or_else(none_such)?;
     let store = call.node.chores.clone();
     // A piece is read when the one before it has been taken. One that is missing cuts the answer short, which its length shows.
     let pieces = stream::try_unfold(0, move |number| {
@@ -152,10 +151,6 @@ async fn lines(call: Call) -> Answer {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(super::route::LINES));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(export.bytes));
     Ok(response)
-}
-
-fn unanswered(error: StoreError) -> Refusal {
-    refusal::of_store(&error)
 }
 
 fn none_such() -> Refusal {

@@ -121,8 +121,7 @@ async fn list(call: Call) -> Answer {
     let which = which.ok_or_else(|| Refusal::field("list", "`undone`, `dead` or `done`"))?;
     let after = wanted.after.as_deref().map(place).transpose()?;
     let limit = call::limit(wanted.limit.as_deref())?;
-    let mut tasks =
-        call.node.chores.list_tasks(which, after, limit + 1).await.map_err(|error| refusal::of_store(&error))?;
+    let mut tasks = call.node.chores.list_tasks(which, after, limit + 1).await.map_err(refusal::of_store)?;
     let more = tasks.len() > limit;
     tasks.truncate(limit);
     let last = tasks.last().filter(|_| more).map(|task| task.place(which));
@@ -147,20 +146,20 @@ fn place(text: &str) -> Result<Place, Refusal> {
 async fn look(call: Call) -> Answer {
     call.admin()?;
     let id = TaskId(call.uuid("task")?);
-    let task = call.node.chores.task(id).await.map_err(|error| refusal::of_store(&error))?;
+    let task = call.node.chores.task(id).await.map_err(refusal::of_store)?;
     json(StatusCode::OK, &TaskShown::from(task.ok_or_else(no_such_task)?))
 }
 
 async fn retry(call: Call) -> Answer {
     call.admin()?;
     let id = TaskId(call.uuid("task")?);
-    changed(call.node.chores.requeue_task(id).await.map_err(|error| refusal::of_store(&error))?)
+    changed(call.node.chores.requeue_task(id).await.map_err(refusal::of_store)?)
 }
 
 async fn remove(call: Call) -> Answer {
     call.admin()?;
     let id = TaskId(call.uuid("task")?);
-    changed(call.node.chores.remove_task(id).await.map_err(|error| refusal::of_store(&error))?)
+    changed(call.node.chores.remove_task(id).await.map_err(refusal::of_store)?)
 }
 
 fn changed(did: bool) -> Answer {

@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::{PgQuery, PostgresStore, faults, rows_of};
 use crate::StoreError;
 use crate::accounts::{
-    self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant,
-    GrantHash, GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke,
-    millis,
+    self, ACCOUNT_BY_ID, ACCOUNT_BY_KEY, ACCOUNTS, Account, AccountRow, Accounts, Alteration, By, Credentials,
+    CredentialsRow, Ended, EndedRow, Grant, GrantHash, GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant,
+    RevocationRow, Revocations, Revoke, SET_ADMIN, SET_DISABLED, SET_PASSWORD, millis,
 };
 use crate::moment::Moment;
 use crate::row::{column, one_more};
@@ -24,23 +24,7 @@ const CREATE_ACCOUNT: &str = "
     INSERT INTO accounts (id, name, name_key, password_hash, kind, admin, created_at)
     VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp()) ON CONFLICT DO NOTHING";
 
-macro_rules! account {
-    ($rest:literal) => {
-        concat!(
-            "SELECT a.id AS account, a.name, a.kind AS account_kind, a.admin, a.disabled,
-                a.created_at AS account_created_at, a.password_hash FROM accounts a ",
-            $rest
-        )
-    };
-}
-const ACCOUNT_BY_ID: &str = account!("WHERE a.id = $1");
-const ACCOUNT_BY_KEY: &str = account!("WHERE a.name_key = $1");
-const ACCOUNTS: &str = account!("WHERE a.name_key > $1 ORDER BY a.name_key LIMIT $2");
 const TAKEN: &str = "SELECT name_key FROM accounts WHERE name_key = ANY($1)";
-
-const SET_PASSWORD: &str = "UPDATE accounts SET password_hash = $2 WHERE id = $1 RETURNING id";
-const SET_DISABLED: &str = "UPDATE accounts SET disabled = $2 WHERE id = $1 RETURNING id";
-const SET_ADMIN: &str = "UPDATE accounts SET admin = $2 WHERE id = $1 RETURNING id";
 
 /// The lock on the account makes this wait for an alteration under way, or the alteration for this: so a grant that must not
 /// be is either not made, or seen by whoever ends them.

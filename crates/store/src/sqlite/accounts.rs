@@ -5,21 +5,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use proto::{Timestamp, UserId};
-use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Connection, FromRow, QueryBuilder};
+use sqlx::query::QueryAs;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
+use sqlx::{Connection, QueryBuilder};
 use uuid::Uuid;
 
 use super::{SqliteStore, faults};
 use crate::StoreError;
 use crate::accounts::{
-    self, Account, AccountRow, Accounts, Alteration, By, Credentials, CredentialsRow, Ended, EndedRow, Grant,
-    GrantHash, GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant, RevocationRow, Revocations, Revoke,
-    millis,
+    self, ACCOUNT_BY_ID, ACCOUNT_BY_KEY, ACCOUNTS, Account, AccountRow, Accounts, Alteration, By, Credentials,
+    CredentialsRow, Ended, EndedRow, Grant, GrantHash, GrantKind, GrantRow, Granted, GrantedRow, NewAccount, NewGrant,
+    RevocationRow, Revocations, Revoke, SET_ADMIN, SET_DISABLED, SET_PASSWORD, millis,
 };
 use crate::row::{column, one_more};
-
-type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// Values in one statement.
 const VALUES_MAX: usize = 1_000;
@@ -36,23 +34,6 @@ const CREATE_ACCOUNT: &str = concat!(
     now!(),
     ") ON CONFLICT DO NOTHING"
 );
-
-macro_rules! account {
-    ($rest:literal) => {
-        concat!(
-            "SELECT a.id AS account, a.name, a.kind AS account_kind, a.admin, a.disabled,
-                a.created_at AS account_created_at, a.password_hash FROM accounts a ",
-            $rest
-        )
-    };
-}
-const ACCOUNT_BY_ID: &str = account!("WHERE a.id = $1");
-const ACCOUNT_BY_KEY: &str = account!("WHERE a.name_key = $1");
-const ACCOUNTS: &str = account!("WHERE a.name_key > $1 ORDER BY a.name_key LIMIT $2");
-
-const SET_PASSWORD: &str = "UPDATE accounts SET password_hash = $2 WHERE id = $1 RETURNING id";
-const SET_DISABLED: &str = "UPDATE accounts SET disabled = $2 WHERE id = $1 RETURNING id";
-const SET_ADMIN: &str = "UPDATE accounts SET admin = $2 WHERE id = $1 RETURNING id";
 
 const CREATE_GRANT: &str = concat!(
     "INSERT INTO grants (id, account, kind, hash, label, agent, address, created_at, used_at, expires_at)
@@ -116,43 +97,12 @@ impl SqliteStore {
         self.metrics.watch(&self.metrics.people, call).await
     }
 
-    async fn look_rows<T>(&self, query: SqliteQuery<'_>) -> Result<Vec<T>, StoreError>
-    where
-        T: for<'r> FromRow<'r, SqliteRow>,
-    {
-        let mut seat = self.readers.take().await?;
-        let rows = query.fetch_all(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
-        seat.give_back();
-        rows_of(&rows)
-    }
-
-    async fn write_rows<T>(&self, query: SqliteQuery<'_>) -> Result<Vec<T>, StoreError>
-    where
-        T: for<'r> FromRow<'r, SqliteRow>,
-    {
-        let mut seat = self.writer.take().await?;
-        let rows = query.fetch_all(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
-        seat.give_back();
-        rows_of(&rows)
-    }
-
-    async fn do_it(&self, query: SqliteQuery<'_>) -> Result<u64, StoreError> {
-        let mut seat = self.writer.take().await?;
-        let done = query.execute(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
-        seat.give_back();
-        Ok(done.rows_affected())
-    }
-
     async fn alter(&self, id: UserId, alteration: &Alteration<'_>) -> Result<Option<Vec<Ended>>, StoreError> {
         let mut seat = self.writer.take().await?;
         let ended = alter(&mut seat.connection, id, alteration).await?;
         seat.give_back();
         Ok(ended)
     }
-}
-
-fn rows_of<T: for<'r> FromRow<'r, SqliteRow>>(rows: &[SqliteRow]) -> Result<Vec<T>, StoreError> {
-    rows.iter().map(|row| T::from_row(row).map_err(|error| faults::judge(&error))).collect()
 }
 
 async fn alter(
@@ -173,7 +123,7 @@ async fn alter(
         None => Vec::new(),
     };
     transaction.commit().await.map_err(judge)?;
-    found.map(|_| ended(rows_of(&rows)?)).transpose()
+    found.map(|_| ended(rows)).transpose()
 }
 
 /// A statement that ends in a list of these.
@@ -185,10 +135,10 @@ fn among_ids(sql: &str, ids: &[Uuid]) -> QueryBuilder<Sqlite> {
     query
 }
 
-fn revoke(account: UserId, which: Revoke) -> SqliteQuery<'static> {
+fn revoke(account: UserId, which: Revoke) -> QueryAs<'static, Sqlite, EndedRow, SqliteArguments> {
     match which {
-        Revoke::One(id) => sqlx::query(REVOKE_ONE).bind(account.0).bind(id),
-        Revoke::AllBut(id) => sqlx::query(REVOKE_ALL).bind(account.0).bind(id),
+        Revoke::One(id) => sqlx::query_as(REVOKE_ONE).bind(account.0).bind(id),
+        Revoke::AllBut(id) => sqlx::query_as(REVOKE_ALL).bind(account.0).bind(id),
     }
 }
 
@@ -207,8 +157,8 @@ impl Accounts for SqliteStore {
                 .bind(new.password_hash)
                 .bind(new.kind.as_str())
                 .bind(new.admin);
-            self.do_it(insert).await?;
-            let found = self.look_rows::<AccountRow>(sqlx::query(ACCOUNT_BY_KEY).bind(new.key)).await?.pop();
+            self.touched(insert).await?;
+            let found = self.rows::<AccountRow>(sqlx::query_as(ACCOUNT_BY_KEY).bind(new.key)).await?.pop();
             let found = found.map(AccountRow::read).transpose()?;
             Ok(found.filter(|account| account.id == new.id))
         })
@@ -217,13 +167,11 @@ impl Accounts for SqliteStore {
 
     async fn account(&self, by: By<'_>) -> Result<Option<Credentials>, StoreError> {
         let query = match by {
-            By::Id(id) => sqlx::query(ACCOUNT_BY_ID).bind(id.0),
-            By::Key(key) => sqlx::query(ACCOUNT_BY_KEY).bind(key),
+            By::Id(id) => sqlx::query_as(ACCOUNT_BY_ID).bind(id.0),
+            By::Key(key) => sqlx::query_as(ACCOUNT_BY_KEY).bind(key),
         };
-        self.people(async {
-            self.look_rows::<CredentialsRow>(query).await?.pop().map(CredentialsRow::read).transpose()
-        })
-        .await
+        self.people(async { self.rows::<CredentialsRow>(query).await?.pop().map(CredentialsRow::read).transpose() })
+            .await
     }
 
     async fn taken(&self, keys: &[String]) -> Result<Vec<String>, StoreError> {
@@ -236,7 +184,7 @@ impl Accounts for SqliteStore {
                     list.push_bind(key.as_str());
                 }
                 query.push(")");
-                let rows: Vec<(String,)> = self.look_rows(query.build().persistent(keys.len() == 1)).await?;
+                let rows: Vec<(String,)> = self.rows(query.build_query_as().persistent(keys.len() == 1)).await?;
                 taken.extend(rows.into_iter().map(|(key,)| key));
             }
             Ok(taken)
@@ -245,9 +193,8 @@ impl Accounts for SqliteStore {
     }
 
     async fn accounts(&self, after: &str, limit: usize) -> Result<Vec<Account>, StoreError> {
-        let query = sqlx::query(ACCOUNTS).bind(after).bind(column(limit as u64));
-        self.people(async { self.look_rows::<AccountRow>(query).await?.into_iter().map(AccountRow::read).collect() })
-            .await
+        let query = sqlx::query_as(ACCOUNTS).bind(after).bind(column(limit as u64));
+        self.people(async { self.rows::<AccountRow>(query).await?.into_iter().map(AccountRow::read).collect() }).await
     }
 
     async fn alter_account(&self, id: UserId, alteration: &Alteration<'_>) -> Result<Option<Vec<Ended>>, StoreError> {
@@ -255,7 +202,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn create_grant(&self, new: &NewGrant<'_>) -> Result<Option<Grant>, StoreError> {
-        let insert = sqlx::query(CREATE_GRANT)
+        let insert = sqlx::query_as(CREATE_GRANT)
             .bind(new.id)
             .bind(new.account.0)
             .bind(new.kind.as_str())
@@ -265,7 +212,7 @@ impl Accounts for SqliteStore {
             .bind(new.address)
             .bind(new.life.map(millis))
             .bind(new.by_password);
-        self.people(async { self.write_rows::<GrantRow>(insert).await?.pop().map(GrantRow::read).transpose() }).await
+        self.people(async { self.written::<GrantRow>(insert).await?.pop().map(GrantRow::read).transpose() }).await
     }
 
     async fn grants(&self, hashes: &[GrantHash], ids: &[Uuid]) -> Result<Vec<(GrantHash, Granted)>, StoreError> {
@@ -280,7 +227,7 @@ impl Accounts for SqliteStore {
             });
             let by_id = ids.chunks(VALUES_MAX).map(|ids| (among_ids(grant!("AND g.id IN ("), ids), ids.len() == 1));
             for (mut query, is_kept) in by_hash.chain(by_id) {
-                for row in self.look_rows::<GrantedRow>(query.build().persistent(is_kept)).await? {
+                for row in self.rows::<GrantedRow>(query.build_query_as().persistent(is_kept)).await? {
                     found.push(row.read()?);
                 }
             }
@@ -297,7 +244,7 @@ impl Accounts for SqliteStore {
                 let mut list = query.separated(", ");
                 ids.iter().for_each(|id| _ = list.push_bind(*id));
                 query.push(")");
-                self.do_it(query.build().persistent(ids.len() == 1)).await?;
+                self.touched(query.build().persistent(ids.len() == 1)).await?;
             }
             Ok(())
         })
@@ -305,17 +252,17 @@ impl Accounts for SqliteStore {
     }
 
     async fn grants_of(&self, account: UserId, kind: GrantKind, limit: usize) -> Result<Vec<Grant>, StoreError> {
-        let query = sqlx::query(GRANTS_OF).bind(account.0).bind(kind.as_str()).bind(column(limit as u64));
-        self.people(async { self.look_rows::<GrantRow>(query).await?.into_iter().map(GrantRow::read).collect() }).await
+        let query = sqlx::query_as(GRANTS_OF).bind(account.0).bind(kind.as_str()).bind(column(limit as u64));
+        self.people(async { self.rows::<GrantRow>(query).await?.into_iter().map(GrantRow::read).collect() }).await
     }
 
     async fn revoke(&self, account: UserId, which: Revoke) -> Result<Vec<Ended>, StoreError> {
-        self.people(async { ended(self.write_rows(revoke(account, which)).await?) }).await
+        self.people(async { ended(self.written(revoke(account, which)).await?) }).await
     }
 
     async fn revoked_after(&self, moment: Timestamp, limit: usize) -> Result<Revocations, StoreError> {
-        let query = sqlx::query(REVOKED_AFTER).bind(moment.0).bind(one_more(limit));
-        self.people(async { accounts::revocations(self.look_rows::<RevocationRow>(query).await?, limit) }).await
+        let query = sqlx::query_as(REVOKED_AFTER).bind(moment.0).bind(one_more(limit));
+        self.people(async { accounts::revocations(self.rows::<RevocationRow>(query).await?, limit) }).await
     }
 
     async fn holding(&self, grants: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
@@ -323,7 +270,7 @@ impl Accounts for SqliteStore {
             let mut holding = Vec::new();
             for ids in grants.chunks(VALUES_MAX) {
                 let mut query = among_ids(grant!("AND g.id IN ("), ids);
-                for row in self.look_rows::<GrantRow>(query.build().persistent(false)).await? {
+                for row in self.rows::<GrantRow>(query.build_query_as().persistent(false)).await? {
                     holding.push(row.read()?.id);
                 }
             }
@@ -334,6 +281,6 @@ impl Accounts for SqliteStore {
 
     async fn forget_grants(&self, ended_for: Duration, limit: usize) -> Result<u64, StoreError> {
         let forget = sqlx::query(FORGET).bind(millis(ended_for)).bind(column(limit as u64));
-        self.people(self.do_it(forget)).await
+        self.people(self.touched(forget)).await
     }
 }

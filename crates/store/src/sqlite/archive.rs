@@ -21,15 +21,9 @@ const ROWS_MAX: usize = 1_000;
 
 impl SqliteStore {
     pub(super) async fn list_rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<RoomName>, StoreError> {
-        let mut seat = self.readers.take().await?;
-        let names: Vec<String> = sqlx::query_scalar(ROOMS)
-            .bind(after.map_or("", RoomName::as_str))
-            .bind(column(limit as u64))
-            .fetch_all(&mut seat.connection)
-            .await
-            .map_err(|error| faults::judge(&error))?;
-        seat.give_back();
-        row::room_names(names)
+        let query = sqlx::query_as(ROOMS).bind(after.map_or("", RoomName::as_str)).bind(column(limit as u64));
+        let names: Vec<(String,)> = self.rows(query).await?;
+        row::room_names(names.into_iter().map(|(name,)| name))
     }
 
     pub(super) async fn read_records(
@@ -39,15 +33,8 @@ impl SqliteStore {
         limit: usize,
     ) -> Result<Records, StoreError> {
         let (sql, number) = snapshot::records_above(above);
-        let mut seat = self.readers.take().await?;
-        let rows: Vec<RecordsRow> = sqlx::query_as(sql)
-            .bind(room.as_str())
-            .bind(column(number))
-            .bind(one_more(limit))
-            .fetch_all(&mut seat.connection)
-            .await
-            .map_err(|error| faults::judge(&error))?;
-        seat.give_back();
+        let query = sqlx::query_as(sql).bind(room.as_str()).bind(column(number)).bind(one_more(limit));
+        let rows: Vec<RecordsRow> = self.rows(query).await?;
         snapshot::records(room, rows, limit)
     }
 

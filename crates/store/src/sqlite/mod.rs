@@ -8,6 +8,7 @@
 
 mod accounts;
 mod archive;
+mod ask;
 mod config;
 mod connect;
 mod durability;

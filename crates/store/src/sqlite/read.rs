@@ -3,7 +3,7 @@
 use proto::RoomName;
 use sqlx::FromRow;
 
-use super::{SqliteStore, faults};
+use super::SqliteStore;
 use crate::row::{self, one_more};
 use crate::snapshot::{Snapshot, SnapshotRow};
 use crate::{Heads, StoreError};
@@ -25,13 +25,7 @@ impl SqliteStore {
         // Nothing in a room's alphabet needs escaping in JSON.
         let quoted: Vec<String> = rooms.iter().map(|room| format!("\"{room}\"")).collect();
         let names = format!("[{}]", quoted.join(","));
-        let mut seat = self.readers.take().await?;
-        let rows: Vec<HeadsRow> = sqlx::query_as(HEADS)
-            .bind(names)
-            .fetch_all(&mut seat.connection)
-            .await
-            .map_err(|error| faults::judge(&error))?;
-        seat.give_back();
+        let rows: Vec<HeadsRow> = self.rows(sqlx::query_as(HEADS).bind(names)).await?;
         let first = rows.first().ok_or_else(|| StoreError::Refused("its settings lack an epoch".into()))?;
         let epoch = row::epoch(&first.epoch)?;
         // Asked about no room, one row still carries the epoch.
@@ -48,15 +42,8 @@ impl SqliteStore {
         number: u64,
         limit: usize,
     ) -> Result<Snapshot, StoreError> {
-        let mut seat = self.readers.take().await?;
-        let rows: Vec<SnapshotRow> = sqlx::query_as(sql)
-            .bind(room.as_str())
-            .bind(row::column(number))
-            .bind(one_more(limit))
-            .fetch_all(&mut seat.connection)
-            .await
-            .map_err(|error| faults::judge(&error))?;
-        seat.give_back();
+        let query = sqlx::query_as(sql).bind(room.as_str()).bind(row::column(number)).bind(one_more(limit));
+        let rows: Vec<SnapshotRow> = self.rows(query).await?;
         Snapshot::read(room, rows)
     }
 }

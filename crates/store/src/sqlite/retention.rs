@@ -30,14 +30,8 @@ const DROP: &str = "DELETE FROM messages WHERE room = $1 AND seq <= $2";
 
 impl SqliteStore {
     pub(super) async fn read_policy(&self, room: &RoomName) -> Result<Policy, StoreError> {
-        let mut seat = self.readers.take().await?;
-        let row: Option<PolicyColumns> = sqlx::query_as(POLICY)
-            .bind(room.as_str())
-            .fetch_optional(&mut seat.connection)
-            .await
-            .map_err(|error| faults::judge(&error))?;
-        seat.give_back();
-        Ok(row.map_or_else(Policy::default, |row| row.policy()))
+        let rows: Vec<PolicyColumns> = self.rows(sqlx::query_as(POLICY).bind(room.as_str())).await?;
+        Ok(rows.first().map_or_else(Policy::default, PolicyColumns::policy))
     }
 
     pub(super) async fn read_policies(
@@ -45,19 +39,12 @@ impl SqliteStore {
         after: Option<&RoomName>,
         limit: usize,
     ) -> Result<Vec<(RoomName, Policy)>, StoreError> {
-        let mut seat = self.readers.take().await?;
-        let rows: Vec<PolicyColumns> = sqlx::query_as(POLICIES)
-            .bind(after.map_or("", RoomName::as_str))
-            .bind(column(limit as u64))
-            .fetch_all(&mut seat.connection)
-            .await
-            .map_err(|error| faults::judge(&error))?;
-        seat.give_back();
+        let query = sqlx::query_as(POLICIES).bind(after.map_or("", RoomName::as_str)).bind(column(limit as u64));
+        let rows: Vec<PolicyColumns> = self.rows(query).await?;
         rows.into_iter().map(PolicyColumns::of_room).collect()
     }
 
     pub(super) async fn write_policy(&self, room: &RoomName, policy: Policy) -> Result<(), StoreError> {
-        let mut seat = self.writer.take().await?;
         let number = |kept: Option<u32>| kept.map(i64::from);
         let query = match policy.keeps_all() {
             true => sqlx::query(DROP_POLICY).bind(room.as_str()),
@@ -66,8 +53,7 @@ impl SqliteStore {
                 .bind(number(policy.keep_days))
                 .bind(number(policy.keep_messages)),
         };
-        query.execute(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
-        seat.give_back();
+        self.touched(query).await?;
         Ok(())
     }
 
@@ -112,7 +98,6 @@ impl SqliteStore {
         from: GoneIds,
         limit: usize,
     ) -> Result<Vec<GoneId>, StoreError> {
-        let mut seat = self.readers.take().await?;
         let query = match from {
             GoneIds::WithRows(seq) => sqlx::query_as(row::GONE_WITH_ROWS).bind(room.as_str()).bind(column(seq)),
             GoneIds::Kept(after) => {
@@ -120,12 +105,7 @@ impl SqliteStore {
                 sqlx::query_as(sql).bind(room.as_str()).bind(id)
             }
         };
-        let rows: Vec<GoneColumns> = query
-            .bind(column(limit as u64))
-            .fetch_all(&mut seat.connection)
-            .await
-            .map_err(|error| faults::judge(&error))?;
-        seat.give_back();
+        let rows: Vec<GoneColumns> = self.rows(query.bind(column(limit as u64))).await?;
         rows.into_iter().map(|row| row.gone(room)).collect()
     }
 }

@@ -35,30 +35,17 @@ impl SqliteStore {
     }
 
     pub(super) async fn rotate(&self, old: Epoch) -> Result<Epoch, StoreError> {
-        self.write_setting(epoch_after(old)).await?;
+        self.touched(epoch_after(old)).await?;
         self.read_epoch().await
     }
 
     pub(super) async fn agree_on_secret(&self, candidate: &str) -> Result<String, StoreError> {
-        self.write_setting(sqlx::query(OFFER_SECRET).bind(candidate.to_owned())).await?;
+        self.touched(sqlx::query(OFFER_SECRET).bind(candidate.to_owned())).await?;
         self.setting("secret").await
     }
 
-    async fn write_setting(&self, query: SqliteQuery) -> Result<(), StoreError> {
-        let mut seat = self.writer.take().await?;
-        query.execute(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
-        seat.give_back();
-        Ok(())
-    }
-
     async fn setting(&self, key: &'static str) -> Result<String, StoreError> {
-        let mut seat = self.readers.take().await?;
-        let value: Option<String> = sqlx::query_scalar(READ)
-            .bind(key)
-            .fetch_optional(&mut seat.connection)
-            .await
-            .map_err(|error| faults::judge(&error))?;
-        seat.give_back();
-        value.ok_or_else(|| StoreError::Refused(format!("its settings lack {key}")))
+        let value = self.rows::<(String,)>(sqlx::query_as(READ).bind(key)).await?.pop();
+        value.map(|(value,)| value).ok_or_else(|| StoreError::Refused(format!("its settings lack {key}")))
     }
 }

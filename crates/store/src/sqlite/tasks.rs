@@ -11,7 +11,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use super::{SqliteStore, faults};
+use super::SqliteStore;
 use crate::row::column;
 use crate::task_row::{CountRow, DueRow, TaskRow};
 use crate::tasks::{excerpt, ms, schedule_key, seconds};
@@ -30,14 +30,7 @@ fn of_claim(sql: &'static str, claim: &Claim) -> SqliteQuery {
 impl SqliteStore {
     /// How many rows a statement touched.
     pub(super) async fn change(&self, query: SqliteQuery) -> Result<u64, StoreError> {
-        self.metrics
-            .watch(&self.metrics.tasks, async {
-                let mut seat = self.writer.take().await?;
-                let done = query.execute(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
-                seat.give_back();
-                Ok(done.rows_affected())
-            })
-            .await
+        self.metrics.watch(&self.metrics.tasks, self.touched(query)).await
     }
 
     /// Rows, read beside the writer.
@@ -48,14 +41,7 @@ impl SqliteStore {
     where
         T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin + 'static,
     {
-        self.metrics
-            .watch(&self.metrics.tasks, async {
-                let mut seat = self.readers.take().await?;
-                let rows = query.fetch_all(&mut seat.connection).await.map_err(|error| faults::judge(&error))?;
-                seat.give_back();
-                Ok(rows)
-            })
-            .await
+        self.metrics.watch(&self.metrics.tasks, self.rows(query)).await
     }
 
     /// Takes what a condition finds; `such` adds it, with what it binds.
@@ -79,19 +65,9 @@ impl SqliteStore {
         query.push(")");
         such(&mut query);
         query.push(sql::RETURNING);
-        self.metrics
-            .watch(&self.metrics.tasks, async {
-                let mut seat = self.writer.take().await?;
-                let rows: Vec<TaskRow> = query
-                    .build_query_as()
-                    .persistent(false)
-                    .fetch_all(&mut seat.connection)
-                    .await
-                    .map_err(|error| faults::judge(&error))?;
-                seat.give_back();
-                Ok(rows.into_iter().map(Task::from).collect())
-            })
-            .await
+        let claim = self.written::<TaskRow>(query.build_query_as().persistent(false));
+        let rows = self.metrics.watch(&self.metrics.tasks, claim).await?;
+        Ok(rows.into_iter().map(Task::from).collect())
     }
 }
 
